@@ -1,0 +1,60 @@
+"""A set of images as training sees it: fixed-size uint8 pixels, and what is known beside them.
+
+N images of the set, C x H x W pixels.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+import torch
+from jaxtyping import Float, Int64, Integer, UInt8
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class ImageSet:
+    """N images stored at one size, with labels, names and known factors where there are any.
+
+    Photographs of any shape are stored squeezed to one square size; `sizes` keeps their true shapes, crops are drawn
+    as fractions from the true shapes, and so the views' geometry is that of the original.
+    """
+
+    pixels: UInt8[Tensor, "N 3 H W"]  # may be backed by a file; on the CPU until training moves it
+    sizes: Integer[Tensor, "N 2"]  # height and width of the originals, pixels
+    names: Sequence[str]  # the file's path below the source, or "train/00017"
+    labels: Int64[Tensor, "N"] | None = None
+    classes: tuple[str, ...] = ()  # label -> class name; empty without labels
+    factors: Mapping[str, Tensor] = field(default_factory=dict)  # known factors of variation, [N] each (`scenes`)
+    boxes: Float[Tensor, "N 4"] | None = None  # the object: left, top, right, bottom; fractions of the image
+    skipped: tuple[tuple[str, str], ...] = ()  # (file, reason) of what could not be read
+
+    def __len__(self) -> int:
+        return len(self.pixels)
+
+    def rows(self, index: Tensor) -> "ImageSet":
+        """Some of the images, in the given order; always copied."""
+        keep = index.tolist()
+        return replace(
+            self,
+            pixels=self.pixels[index],
+            sizes=self.sizes[index],
+            names=[self.names[i] for i in keep],
+            labels=None if self.labels is None else self.labels[index],
+            factors={k: v[index] for k, v in self.factors.items()},
+            boxes=None if self.boxes is None else self.boxes[index],
+        )
+
+    def mean_std(self, limit: int = 4096) -> tuple[Float[Tensor, "3"], Float[Tensor, "3"]]:
+        """Per-channel mean and standard deviation in [0, 1] units, over up to `limit` evenly spaced images."""
+        index = torch.linspace(0, len(self) - 1, min(limit, len(self))).long()
+        pixels = self.pixels[index].float().div_(255)
+        return pixels.mean((0, 2, 3)), pixels.std((0, 2, 3)).clamp_(min=1e-3)
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where images come from: a training set, and a test set where the source has one."""
+
+    name: str  # what the user named: "scenes", or a path
+    train: ImageSet
+    test: ImageSet | None = None

@@ -1,0 +1,1 @@
+"""Contrastive methods, one short file each."""

@@ -1,0 +1,82 @@
+"""The contract of the house: what is compared, how alike it is, and what came of it.
+
+B queries, K shared negatives, J own negatives of each query, D dimensions.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from pairlens.draw import Draw
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """What one embedding space compares in one step. Rows are unit vectors until a transform says otherwise."""
+
+    query: Float[Tensor, "B D"]
+    key: Float[Tensor, "B D"]  # the positive of each query
+    negatives: Float[Tensor, "K D"]  # shared by all queries
+    excluded: Bool[Tensor, "B K"] | None = None  # True: this shared negative is none of this query's
+    own: Float[Tensor, "B J D"] | None = None  # negatives of one query only (LooC, Eq. 2)
+    anchor: Float[Tensor, "B D"] | None = None  # what negatives are scored with; None: the query
+
+
+@dataclass(frozen=True)
+class Scores:
+    """Cosines (inner products, where a transform left the unit sphere): what a loss is a function of."""
+
+    positive: Float[Tensor, "B"]
+    negative: Float[Tensor, "B K+J"]  # shared negatives first, own ones after
+    excluded: Bool[Tensor, "B K+J"] | None = None
+
+
+Transform = Callable[[Pairs, Draw], Pairs]
+Select = Callable[[Scores, Draw], Scores]
+Loss = Callable[[Scores], Tensor]
+
+
+def identity(pairs: Pairs, draw: Draw) -> Pairs:
+    """The transform that does nothing."""
+    return pairs
+
+
+def score(pairs: Pairs) -> Scores:
+    """Inner products of each query with its key and with its negatives, in float32 or wider (FT, Section 3.1)."""
+    anchor = pairs.query if pairs.anchor is None else pairs.anchor
+    positive = (pairs.query * pairs.key).sum(1)
+    negative = anchor @ pairs.negatives.T
+    excluded = pairs.excluded
+    if pairs.own is not None:
+        own = torch.einsum("bd,bjd->bj", anchor, pairs.own)
+        negative = torch.cat([negative, own], 1)
+        if excluded is not None:
+            excluded = torch.cat([excluded, torch.zeros_like(own, dtype=torch.bool)], 1)
+    return Scores(positive, negative, excluded)
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What one space did in one step; observers read it, nothing writes to it."""
+
+    raw: Pairs  # as the method made them
+    transformed: Pairs  # as the loss saw them; the same object where there is no transform
+    scores: Scores  # of the transformed pairs, after selection
+    loss: Float[Tensor, ""]
+    temperature: float
+
+    @property
+    def is_transformed(self) -> bool:
+        """Whether a transform changed anything."""
+        return self.transformed is not self.raw
+
+
+@dataclass(frozen=True)
+class Step:
+    """What a method returns: the loss to descend, and one comparison per embedding space."""
+
+    loss: Float[Tensor, ""]
+    comparisons: Mapping[str, Comparison] = field(default_factory=dict)

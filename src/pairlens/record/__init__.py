@@ -1,0 +1,1 @@
+"""Recording a run: statistics, samples, checkpoints, all in one folder."""

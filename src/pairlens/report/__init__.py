@@ -1,0 +1,1 @@
+"""The visual report: one self-contained page made from run folders."""

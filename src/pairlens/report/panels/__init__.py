@@ -1,0 +1,1 @@
+"""The report's panels: compute(run) -> data, draw(data) -> figure."""

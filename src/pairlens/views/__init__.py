@@ -1,0 +1,1 @@
+"""Views: what is drawn for them, and the one place where pixels change."""

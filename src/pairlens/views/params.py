@@ -1,0 +1,74 @@
+"""What was drawn for one view of each image of a batch: the record that plans make and `render` obeys.
+
+B images of the batch.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
+from typing import Self
+
+import torch
+from jaxtyping import Bool, Float, Integer
+from torch import Tensor
+
+GROUPS: Mapping[str, tuple[str, ...]] = {
+    "crop": ("crop",),
+    "flip": ("flip",),
+    "color": ("factors", "order", "jittered", "gray"),
+    "blur": ("blur",),
+    "rotation": ("rotation",),
+    "texture": ("texture",),
+}
+"""The augmentations as LooC designates them: fields that are only ever copied together (papers' nouns)."""
+
+
+@dataclass(frozen=True)
+class ViewParams:
+    """The drawn parameters of one view of B images; explicit, replayable and storable.
+
+    `render` applies them in this order: crop and resize, flip, rotation, jitter, gray, blur, normalisation.
+    """
+
+    crop: Float[Tensor, "B 4"]  # left, top, width, height; fractions of the image
+    flip: Bool[Tensor, "B"]  # mirrored left to right
+    factors: Float[Tensor, "B 4"]  # brightness, contrast and saturation factors (1 = unchanged); hue shift in turns
+    order: Integer[Tensor, "B 4"]  # order[b, j]: the column of `factors` that is applied j-th
+    jittered: Bool[Tensor, "B"]  # whether the colour jitter is applied at all
+    gray: Bool[Tensor, "B"]  # turned gray after the jitter
+    blur: Float[Tensor, "B"]  # standard deviation of the Gaussian, pixels of the view; 0 = not blurred
+    rotation: Integer[Tensor, "B"]  # quarter turns, counter-clockwise
+    texture: Integer[Tensor, "B"]  # index of the pre-made stylised copy; 0 = the image itself
+
+    @classmethod
+    def identity(cls, batch: int) -> Self:
+        """Parameters under which every view is the whole image, unchanged but for the resize."""
+        return cls(
+            crop=torch.tensor([0.0, 0.0, 1.0, 1.0]).repeat(batch, 1),
+            flip=torch.zeros(batch, dtype=torch.bool),
+            factors=torch.tensor([1.0, 1.0, 1.0, 0.0]).repeat(batch, 1),
+            order=torch.arange(4).repeat(batch, 1),
+            jittered=torch.zeros(batch, dtype=torch.bool),
+            gray=torch.zeros(batch, dtype=torch.bool),
+            blur=torch.zeros(batch),
+            rotation=torch.zeros(batch, dtype=torch.long),
+            texture=torch.zeros(batch, dtype=torch.long),
+        )
+
+    def with_group(self, group: str, source: "ViewParams") -> "ViewParams":
+        """This view with one augmentation (a key of `GROUPS`) copied from another view (LooC, Section 3)."""
+        return replace(self, **{name: getattr(source, name) for name in GROUPS[group]})
+
+    def to(self, device: torch.device | str) -> "ViewParams":
+        """The same parameters on a device."""
+        return replace(self, **{k: v.to(device, non_blocking=True) for k, v in self.tensors().items()})
+
+    def rows(self, index: Tensor | slice) -> "ViewParams":
+        """The parameters of some of the images."""
+        return replace(self, **{k: v[index] for k, v in self.tensors().items()})
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Every field by name, for storing."""
+        return {f.name: getattr(self, f.name) for f in fields(self)}
+
+    def __len__(self) -> int:
+        return len(self.flip)
