@@ -1,0 +1,133 @@
+"""A run is a folder. This file says what lies in it, and opens it for reading.
+
+run.json            the call that made it, resolved arguments, spaces, environment; written once
+status.json         state, step, steps, epoch, epochs, seconds, updated; replaced as the run goes on
+events.jsonl        what happened: a line each, {"time", "kind", "text"}
+statistics.npy      one row a step, a column a statistic (numpy.load, pandas.DataFrame)
+histograms.npy      one row every few steps: step, and counts of scores per space
+probes.npy          one row a probe: step, epoch, knn (accuracy on the validation split)
+samples/000000.npz  the first images of a step, their views and the views' parameters
+checkpoints/        step-00000100/ {weights.safetensors, state.safetensors, state.json}; the newest two are kept
+encoder.safetensors the trained encoder alone, with torchvision's names
+evaluation.json     what `pairlens evaluate` found
+neighbours.npz      nearest neighbours of some test images, for the report
+"""
+
+import json
+import os
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pairlens.errors import InputError
+from pairlens.record.table import read
+
+STATES = ("running", "finished", "interrupted", "failed")
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run's folder, opened for reading; everything is read when it is asked for, and then kept."""
+
+    folder: Path
+
+    @classmethod
+    def open(cls, folder: str | Path) -> "Run":
+        """Open an existing run.
+
+        Raises:
+            InputError: the folder is missing, or is not a run.
+        """
+        folder = Path(folder)
+        if not folder.is_dir():
+            raise InputError(f"there is no run folder {folder}; give the folder that `pairlens train` printed")
+        if not (folder / "run.json").is_file():
+            raise InputError(f"{folder} is not a run folder: it holds no run.json; give one that `pairlens train` made")
+        run = cls(folder)
+        run.call  # noqa: B018 - reads run.json now, so that a broken one is named here
+        return run
+
+    @property
+    def name(self) -> str:
+        """The folder's own name."""
+        return self.folder.resolve().name
+
+    @cached_property
+    def info(self) -> dict[str, Any]:
+        """run.json, whole."""
+        return _json(self.folder / "run.json")
+
+    @cached_property
+    def call(self) -> dict[str, Any]:
+        """The call: its method, source and resolved arguments by name."""
+        info = self.info
+        if not isinstance(info.get("call"), dict):
+            raise InputError(
+                f"{self.folder / 'run.json'} does not say what was called; it is damaged or another tool's"
+            )
+        return info["call"]
+
+    @cached_property
+    def status(self) -> dict[str, Any]:
+        """status.json, or an empty record where the run has not begun."""
+        path = self.folder / "status.json"
+        return _json(path) if path.exists() else {}
+
+    @cached_property
+    def evaluation(self) -> dict[str, Any] | None:
+        """evaluation.json, where the run was evaluated."""
+        path = self.folder / "evaluation.json"
+        return _json(path) if path.exists() else None
+
+    @cached_property
+    def events(self) -> list[dict[str, Any]]:
+        """What happened, in order; an unfinished last line is passed over."""
+        path = self.folder / "events.jsonl"
+        lines = path.read_text(encoding="utf-8", errors="replace").split("\n")[:-1] if path.exists() else []
+        return [json.loads(line) for line in lines if line.startswith("{") and line.endswith("}")]
+
+    @cached_property
+    def statistics(self) -> np.ndarray:
+        """One structured row a step."""
+        return read(self.folder / "statistics.npy")
+
+    @cached_property
+    def histograms(self) -> np.ndarray:
+        """One structured row a recorded histogram: `step`, and `SPACE.positive` and the like, each [bins]."""
+        return read(self.folder / "histograms.npy")
+
+    @cached_property
+    def probes(self) -> np.ndarray:
+        """One structured row a probe: `step`, `epoch`, `knn`."""
+        return read(self.folder / "probes.npy")
+
+    @property
+    def spaces(self) -> tuple[str, ...]:
+        """The embedding spaces that are compared."""
+        return tuple(self.info["spaces"])
+
+    def sample_files(self) -> list[Path]:
+        """The recorded samples, oldest first."""
+        return sorted((self.folder / "samples").glob("[0-9]*.npz"))
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write JSON so that a reader finds the old file or the new one, never half of one."""
+    partial = path.with_name(path.name + ".partial")
+    partial.write_text(json.dumps(value, indent=1, allow_nan=True) + "\n", encoding="utf-8")
+    os.replace(partial, path)
+
+
+def _json(path: Path) -> dict[str, Any]:
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise InputError(f"{path} is damaged ({error}); the run must be made again") from error
+    except OSError as error:
+        raise InputError(f"{path} cannot be read ({error.strerror}); check the folder") from error
+    if not isinstance(value, dict):
+        raise InputError(f"{path} is damaged: it holds no JSON object; the run must be made again")
+    return value

@@ -1,0 +1,71 @@
+"""A table of fixed-size rows in one `.npy` file that grows while it is read, and survives a kill at any moment."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+
+HEADER = 4096  # bytes; wide enough for some hundred columns, and a multiple of 64 as the format asks
+
+
+class Table:
+    """Append rows of a structured NumPy dtype to a file that `numpy.load` can read at any time.
+
+    Rows are written behind the last counted row first, the header's row count after them, in place. A process that is
+    killed in between leaves rows that nobody counts, and the next append overwrites them. NumPy and pandas read the
+    file without pairlens: `numpy.load(path)`, `pandas.DataFrame(numpy.load(path))`.
+    """
+
+    def __init__(self, path: Path, dtype: np.dtype, rows: int | None = None) -> None:
+        """Open or create a table; `rows` cuts an existing one back to that many rows (resuming a run)."""
+        self.path, self.dtype = path, np.dtype(dtype)
+        if path.exists():
+            found = np.load(path, mmap_mode="r", allow_pickle=False)
+            if found.dtype != self.dtype:
+                raise ValueError(
+                    f"{path} holds columns {found.dtype.names}, not {self.dtype.names}; it is another run's"
+                )
+            self.rows = len(found) if rows is None else min(rows, len(found))
+            del found
+        else:
+            path.write_bytes(_header(self.dtype, 0))
+            self.rows = 0
+        self._file = open(path, "r+b")  # noqa: SIM115 - held open for the run's length, closed in close()
+        self._count()
+
+    def append(self, rows: np.ndarray) -> None:
+        """Add rows: [n] of the table's dtype."""
+        self._file.seek(HEADER + self.rows * self.dtype.itemsize)
+        self._file.write(np.ascontiguousarray(rows, dtype=self.dtype).tobytes())
+        self._file.flush()
+        self.rows += len(rows)
+        self._count()
+
+    def sync(self) -> None:
+        """Make sure that all rows are on the disk (before a checkpoint that refers to them)."""
+        self._file.flush()
+        os.fsync(self._file.fileno())
+
+    def close(self) -> None:
+        """Sync and close."""
+        self.sync()
+        self._file.close()
+
+    def _count(self) -> None:
+        self._file.seek(0)
+        self._file.write(_header(self.dtype, self.rows))
+        self._file.flush()
+
+
+def read(path: Path) -> np.ndarray:
+    """All counted rows of a table, as a copy; a table that does not exist yet reads as an empty array."""
+    return np.load(path, allow_pickle=False) if path.exists() else np.empty(0)
+
+
+def _header(dtype: np.dtype, rows: int) -> bytes:
+    """A version-1 `.npy` header padded to a fixed length, so that the row count can be rewritten in place."""
+    text = repr({"descr": np.lib.format.dtype_to_descr(dtype), "fortran_order": False, "shape": (rows,)})
+    space = HEADER - 10 - len(text) - 1
+    if space < 0:
+        raise ValueError(f"a table of {len(dtype.names or ())} columns does not fit a header of {HEADER} bytes")
+    return b"\x93NUMPY\x01\x00" + (HEADER - 10).to_bytes(2, "little") + (text + " " * space + "\n").encode("latin1")
