@@ -1,0 +1,42 @@
+"""What every test shares: checked shapes, one thread, repeatable examples, and a draw.
+
+B images of the batch.
+"""
+
+import importlib
+from collections.abc import Callable
+
+import hypothesis
+import jaxtyping
+import pytest
+import torch
+
+# Annotations that the hook cannot read ("K+J" in a record, typing.Self): imported unchecked, before the hook.
+for unchecked in ("pairlens.pairs", "pairlens.views.params"):
+    importlib.import_module(unchecked)
+jaxtyping.install_import_hook("pairlens", "beartype.beartype")
+Draw = importlib.import_module("pairlens.draw").Draw
+
+torch.set_num_threads(1)
+hypothesis.settings.register_profile("repeatable", derandomize=True, deadline=None, max_examples=50)
+hypothesis.settings.load_profile("repeatable")
+
+
+def draw_of(
+    batch: int = 8, epoch: int = 0, step: int = 0, seed: int = 0, *, height: int = 32, width: int = 32
+) -> "Draw":
+    """The draw of one step over the first `batch` images, all of one size (pixels), with fresh seeded generators."""
+    return Draw(
+        index=torch.arange(batch),
+        sizes=torch.tensor([[height, width]]).expand(batch, 2).contiguous(),
+        epoch=epoch,
+        step=step,
+        views=torch.Generator().manual_seed(seed),
+        features=torch.Generator().manual_seed(seed + 1),
+    )
+
+
+@pytest.fixture
+def make_draw() -> Callable[..., "Draw"]:
+    """The function `make_draw(batch=8, epoch=0, step=0, seed=0, *, height=32, width=32) -> Draw`."""
+    return draw_of
