@@ -1,0 +1,51 @@
+"""Projection heads: what maps an encoder's features into the space where pairs are compared.
+
+B images, F features, D dimensions of the space.
+"""
+
+import torch
+from torch import nn
+
+from pairlens.errors import InputError
+
+
+def linear(inputs: int, outputs: int, generator: torch.Generator, bias: bool = True) -> nn.Linear:
+    """A linear layer with torch's usual distribution, U(-1/sqrt(inputs), 1/sqrt(inputs)), from a CPU generator."""
+    layer = nn.utils.skip_init(nn.Linear, inputs, outputs, bias=bias)
+    bound = inputs**-0.5
+    with torch.no_grad():
+        for parameter in layer.parameters():
+            parameter.uniform_(-bound, bound, generator=generator)
+    return layer
+
+
+def linear_head(features: int, dim: int, generator: torch.Generator) -> nn.Module:
+    """One linear layer, [B, F] -> [B, D] (InstDisc; MoCo v1)."""
+    return linear(features, dim, generator)
+
+
+def mlp_head(
+    features: int,
+    hidden: int,
+    dim: int,
+    *,
+    layers: int = 2,
+    batch_norm: bool = False,
+    generator: torch.Generator,
+) -> nn.Module:
+    """So many linear layers with ReLU between them, [B, F] -> [B, D] (SimCLR, Section 2.1; MoCo v2).
+
+    `batch_norm` normalises every hidden layer before its ReLU; those layers then need no bias and have none.
+
+    Raises:
+        InputError: fewer than two layers are asked for.
+    """
+    if layers < 2:
+        raise InputError(f"an MLP head of {layers} layers has no hidden layer; use at least 2, or a linear head")
+    modules: list[nn.Module] = []
+    for inputs in (features, *[hidden] * (layers - 2)):
+        modules.append(linear(inputs, hidden, generator, bias=not batch_norm))
+        if batch_norm:
+            modules.append(nn.BatchNorm1d(hidden))
+        modules.append(nn.ReLU(inplace=True))
+    return nn.Sequential(*modules, linear(hidden, dim, generator))
