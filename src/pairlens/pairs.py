@@ -36,7 +36,7 @@ class Scores:
 
 Transform = Callable[[Pairs, Draw], Pairs]
 Select = Callable[[Scores, Draw], Scores]
-Loss = Callable[[Scores], Tensor]
+Loss = Callable[[Scores, float], Tensor]  # of the scores and the temperature
 
 
 def identity(pairs: Pairs, draw: Draw) -> Pairs:
@@ -80,3 +80,21 @@ class Step:
 
     loss: Float[Tensor, ""]
     comparisons: Mapping[str, Comparison] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Contrast:
+    """Transform, score, select, loss: everything that one embedding space does with its pairs."""
+
+    loss: Loss
+    temperature: float
+    transform: Transform = identity
+    select: Select | None = None
+
+    def __call__(self, pairs: Pairs, draw: Draw) -> Comparison:
+        """Compare the pairs of one step."""
+        transformed = self.transform(pairs, draw)
+        scores = score(transformed)
+        if self.select is not None:
+            scores = self.select(scores, draw)
+        return Comparison(pairs, transformed, scores, self.loss(scores, self.temperature), self.temperature)
