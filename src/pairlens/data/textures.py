@@ -1,0 +1,67 @@
+"""Backgrounds for the built-in set: colours, gradients, mosaics and texture patterns, drawn for a batch at once.
+
+B images, S pixels a side.
+"""
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float, Int64
+from torch import Tensor
+
+TEXTURES = ("none", "stripes", "checks", "dots", "clouds")
+"""What the factor "texture" counts."""
+
+
+def rgb(hue: Float[Tensor, "B"], saturation: Float[Tensor, "B"], value: Float[Tensor, "B"]) -> Float[Tensor, "B 3"]:
+    """HSV colours, each in [0, 1], as RGB in [0, 1]."""
+    sixths = (hue[:, None] * 6 + torch.tensor([5.0, 3.0, 1.0])) % 6
+    dip = torch.minimum(sixths, 4 - sixths).clamp_(0, 1)
+    return value[:, None] * (1 - saturation[:, None] * dip)
+
+
+def gradients(size: int, dark: Tensor, generator: torch.Generator) -> Float[Tensor, "B 3 S S"]:
+    """Gradients between two colours in a random direction; dark colours where `dark` [B] is True, else light ones."""
+    batch = len(dark)
+    uniform = torch.rand(7, batch, generator=generator)
+    ends = []
+    for hue, saturation, level in (uniform[:3], uniform[3:6]):
+        value = torch.where(dark, 0.65 * level, 0.45 + 0.55 * level)
+        ends.append(rgb(hue, torch.where(dark, 1.0, 0.6) * saturation, value)[:, :, None, None])
+    x, _ = _turned_axes(size, uniform[6])
+    return torch.lerp(ends[0], ends[1], (0.5 + 0.7 * x).clamp_(0, 1)[:, None])
+
+
+def mosaics(size: int, batch: int, generator: torch.Generator) -> Float[Tensor, "B 3 S S"]:
+    """Mosaics of saturated random colours at two scales: busy, at full contrast, and unlike for every image."""
+    coarse = (torch.rand(batch, 3, 4, 4, generator=generator) < 0.5).float()
+    fine = (torch.rand(batch, 3, 8, 8, generator=generator) < 0.5).float()
+    level = torch.rand(batch, 1, 8, 8, generator=generator)
+    mixed = torch.lerp(F.interpolate(coarse, 8), fine, (level < 0.5).float())
+    return F.interpolate(mixed, size)
+
+
+def textures(kind: Int64[Tensor, "B"], size: int, generator: torch.Generator) -> Float[Tensor, "B 1 S S"]:
+    """A gray pattern in [-1, 1] for each image, of the kind that `TEXTURES` names, at a random phase and direction."""
+    batch = len(kind)
+    uniform = torch.rand(4, batch, generator=generator)
+    waves = (3 + 3 * uniform[3])[:, None, None] * 2 * torch.pi
+    x, y = _turned_axes(size, uniform[0])
+    u, v = x * waves + 2 * torch.pi * uniform[1, :, None, None], y * waves + 2 * torch.pi * uniform[2, :, None, None]
+    clouds = F.interpolate(torch.rand(batch, 1, 6, 6, generator=generator) * 2 - 1, size, mode="bicubic")[:, 0]
+    patterns = torch.stack(
+        [
+            torch.zeros_like(u),
+            u.sin(),
+            (4 * u.sin() * v.sin()).clamp_(-1, 1),
+            (3 * (u.cos() + v.cos()) - 3).clamp_(-1, 1),
+            (1.5 * clouds).clamp_(-1, 1),
+        ]
+    )
+    return patterns[kind, torch.arange(batch)][:, None]
+
+
+def _turned_axes(size: int, turns: Float[Tensor, "B"]) -> tuple[Float[Tensor, "B S S"], Float[Tensor, "B S S"]]:
+    """Coordinates across the image, about [-1/2, 1/2], along and across a direction given in turns."""
+    axis = (torch.arange(size) + 0.5) / size - 0.5
+    cos, sin = (2 * torch.pi * turns).cos()[:, None, None], (2 * torch.pi * turns).sin()[:, None, None]
+    return cos * axis[None, None, :] + sin * axis[None, :, None], cos * axis[None, :, None] - sin * axis[None, None, :]
