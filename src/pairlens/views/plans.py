@@ -1,0 +1,135 @@
+"""What is drawn for each view: an augmentation is one view's distribution, a plan draws all views of a step.
+
+B images of the batch.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from itertools import permutations
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from pairlens.draw import Draw
+from pairlens.errors import InputError
+from pairlens.views.crops import CropSampler, full_image, random_resized_crop
+from pairlens.views.params import ViewParams
+
+Plan = Callable[[Draw], Mapping[str, ViewParams]]
+"""Draws the parameters of every view of a step, by the view's name."""
+
+ORDERS = torch.tensor(list(permutations(range(4))))
+"""All 24 orders of the four colour adjustments."""
+
+UNIFORMS = 12
+"""Uniform numbers that one view takes beside its crop: see `Augmentation.draw`."""
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """The distribution of one view. Strengths are torchvision's ColorJitter's; a probability of 0 switches off.
+
+    Raises:
+        InputError: on a probability outside [0, 1], a negative or too great strength, or an empty range of sigmas.
+    """
+
+    crop: CropSampler = field(default_factory=random_resized_crop)
+    flip: float = 0.5  # probability of mirroring left to right
+    jitter: tuple[float, float, float, float] = (0.4, 0.4, 0.4, 0.1)  # brightness, contrast, saturation; hue in turns
+    jitter_probability: float = 0.8
+    gray: float = 0.2  # probability
+    blur: float = 0.0  # probability
+    blur_sigma: tuple[float, float] = (0.1, 2.0)  # uniform between these; pixels of the view
+    rotation: float = 0.0  # probability of 90, 180 or 270 degrees, all alike
+
+    def __post_init__(self) -> None:
+        for name in ("flip", "jitter_probability", "gray", "blur", "rotation"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise InputError(f"The probability {name!r} of a view is {getattr(self, name)}; give one from 0 to 1.")
+        if len(self.jitter) != 4 or not all(0 <= s < float("inf") for s in self.jitter) or self.jitter[3] > 0.5:
+            raise InputError(
+                f"The colour jitter is {self.jitter}; give four strengths (brightness, contrast, saturation, hue), "
+                "none negative, and hue at most 0.5 turns."
+            )
+        low, high = self.blur_sigma
+        if not 0 < low <= high < float("inf"):
+            raise InputError(f"The blur's sigma range is {self.blur_sigma}; give (least, greatest) pixels, both > 0.")
+
+    def draw(self, draw: Draw) -> ViewParams:
+        """One view's parameters for each image of the batch, from `draw.views` only.
+
+        The crop is drawn first, then one [B, 12] block of uniform numbers: flip, four factors, order, jittered, gray,
+        blurred, sigma, rotated, angle. All are taken whatever their probability, so changing one augmentation leaves
+        what is drawn for the others as it was.
+        """
+        batch = len(draw.sizes)
+        crop = self.crop(draw)
+        uniform = torch.rand(batch, UNIFORMS, generator=draw.views).unbind(1)
+        blurred = (uniform[8] < self.blur).float()
+        low, high = self.blur_sigma
+        return ViewParams(
+            crop=crop,
+            flip=uniform[0] < self.flip,
+            factors=self._factors(torch.stack(uniform[1:5], 1)),
+            order=ORDERS[(uniform[5] * len(ORDERS)).long()],
+            jittered=uniform[6] < self.jitter_probability,
+            gray=uniform[7] < self.gray,
+            blur=(uniform[9] * (high - low) + low) * blurred,
+            rotation=(uniform[10] < self.rotation) * (1 + (uniform[11] * 3).long()),
+            texture=torch.zeros(batch, dtype=torch.long),
+        )
+
+    def _factors(self, uniform: Float[Tensor, "B 4"]) -> Float[Tensor, "B 4"]:
+        """Factors uniform in [max(0, 1 - strength), 1 + strength]; hue shifts uniform in [-strength, strength]."""
+        low = torch.tensor([max(0.0, 1 - s) for s in self.jitter[:3]] + [-self.jitter[3]])
+        high = torch.tensor([1 + s for s in self.jitter[:3]] + [self.jitter[3]])
+        return torch.lerp(low, high, uniform)
+
+
+def two_views(query: Augmentation, key: Augmentation | None = None) -> Plan:
+    """The plan of two independent views, "query" drawn before "key"; `key` is distributed like `query` by default."""
+
+    def plan(draw: Draw) -> dict[str, ViewParams]:
+        return {"query": query.draw(draw), "key": (key or query).draw(draw)}
+
+    return plan
+
+
+def moco_v1_views() -> Augmentation:
+    """MoCo v1's view (He et al. 2020, Section 3.3): crop .2-1, flip, jitter (.4, .4, .4, .4) always, gray .2.
+
+    Here gray follows the jitter, as in all later methods; MoCo v1's own code has it before.
+    """
+    return Augmentation(jitter=(0.4, 0.4, 0.4, 0.4), jitter_probability=1.0)
+
+
+def moco_v2_views(blur: float = 0.5) -> Augmentation:
+    """MoCo v2's view (Chen, Fan et al. 2020, Section 3): jitter (.4, .4, .4, .1) with p .8, gray .2, blur .1-2 px.
+
+    `blur` is the blur's probability; small-image recipes (SimSiam's appendix on CIFAR-10) set it to 0.
+    """
+    return Augmentation(blur=blur)
+
+
+def simclr_views(strength: float = 1.0, blur: float = 0.5) -> Augmentation:
+    """SimCLR's view (Chen, Kornblith et al. 2020, Appendix A): crop .08-1, jitter s (.8, .8, .8, .2) p .8, gray .2.
+
+    `strength` is the paper's s, `blur` the blur's probability. For 32 px images its Appendix B.9 has strength .5 and
+    no blur.
+    """
+    return Augmentation(
+        crop=random_resized_crop((0.08, 1.0)),
+        jitter=(0.8 * strength, 0.8 * strength, 0.8 * strength, 0.2 * strength),
+        blur=blur,
+    )
+
+
+def weak_views(scale: tuple[float, float] = (0.08, 1.0)) -> Augmentation:
+    """Crop and flip only: what the papers train their linear read-outs with."""
+    return Augmentation(crop=random_resized_crop(scale), jitter=(0, 0, 0, 0), jitter_probability=0.0, gray=0.0)
+
+
+def plain_views() -> Augmentation:
+    """The whole image, resized and otherwise unchanged: what evaluation encodes."""
+    return Augmentation(crop=full_image(), flip=0.0, jitter=(0, 0, 0, 0), jitter_probability=0.0, gray=0.0)

@@ -1,0 +1,227 @@
+"""The one place where pixels change: drawn parameters and stored images in, normalised views out.
+
+B images of the batch, S pixels of a view's side, C x H x W pixels of a stored image; L = H or W.
+"""
+
+import torch
+from jaxtyping import Bool, Float, Integer, UInt8
+from torch import Tensor
+from torch.nn import functional as F
+
+from pairlens.errors import InputError
+from pairlens.views.params import ViewParams
+
+LUMA = (0.2989, 0.587, 0.114)
+"""Weights of red, green and blue in gray (ITU-R BT.601, as Pillow and torchvision have them)."""
+
+CONTRAST, SATURATION, HUE = 1, 2, 3
+"""Columns of `ViewParams.factors`; brightness is column 0."""
+
+CHUNK_PIXELS = 1 << 16
+"""How many pixels of views the CPU works on at a time, so that temporaries stay in its cache."""
+
+
+def render(
+    images: UInt8[Tensor, "B 3 H W"],
+    params: ViewParams,
+    size: int,
+    mean: Float[Tensor, "3"] | None = None,
+    std: Float[Tensor, "3"] | None = None,
+) -> Float[Tensor, "B 3 S S"]:
+    """One view of each image, S = `size` pixels wide and high; values in [0, 1], then (view - mean) / std.
+
+    Every step gives what torchvision's float transforms give for the same parameters: antialiased bilinear crop and
+    resize, flip, quarter turns, jitter clamped after each adjustment, gray, Gaussian blur with `blur_kernel(size)`.
+    Parameters stay on the CPU, where plans draw them; nothing is read back from an accelerator.
+
+    Raises:
+        InputError: on a textured view (not rendered yet), a batch of another length, or a size below 2. On an
+            accelerator and under torch.compile textured views come out as NaN instead, as nothing may be read back.
+    """
+    if size < 2 or len(params) != len(images):
+        raise InputError(
+            f"{len(images)} images cannot be rendered with parameters of {len(params)} views at {size} pixels; "
+            "give as many views as images, and a size of at least 2."
+        )
+    if images.device.type == "cpu" and not torch.compiler.is_compiling():
+        if params.texture.any():
+            raise InputError("Textured views cannot be rendered yet; set every entry of `texture` to 0.")
+        views = _render_rows(images, params, size)
+    else:
+        views = _render_masked(images, params.to(images.device), size)
+    return normalize(views, mean, std)
+
+
+def _render_rows(images: UInt8[Tensor, "B 3 H W"], params: ViewParams, size: int) -> Float[Tensor, "B 3 S S"]:
+    """On the CPU: each adjustment touches only the images that have it, in chunks that share the place of hue."""
+    place = (params.order == HUE).int().argmax(1).masked_fill_(~params.jittered, 4)  # 4: no jitter
+    sorted_rows = place.argsort()
+    counts = torch.bincount(place, minlength=5).tolist()
+    views = torch.empty(len(images), 3, size, size)
+    for hue_place, rows in enumerate(sorted_rows.split(counts)):
+        for chunk in rows.split(max(1, CHUNK_PIXELS // size**2)):
+            if len(chunk):
+                drawn = params.rows(chunk)
+                view = crop_resize(images.index_select(0, chunk), drawn.crop, drawn.flip, size)
+                view = _finish_rows(view, drawn, hue_place)
+                views.index_copy_(0, chunk, view)
+    return views
+
+
+def _finish_rows(view: Float[Tensor, "B 3 S S"], drawn: ViewParams, hue_place: int) -> Float[Tensor, "B 3 S S"]:
+    """All that follows crop, resize and flip, for images whose hue shift comes at the same place of their jitter."""
+    for turns in range(1, 4):
+        rows = (drawn.rotation == turns).nonzero().squeeze(1)
+        if len(rows):
+            view.index_copy_(0, rows, torch.rot90(view.index_select(0, rows), turns, (2, 3)))
+    if hue_place < 4:
+        scale, gray, level = _adjustments(drawn)
+        for j in range(4):
+            if j == hue_place:
+                view = shift_hue(view, drawn.factors[:, HUE])
+            else:
+                view = adjust(view, scale[:, j], gray[:, j], level[:, j])
+    rows = drawn.gray.nonzero().squeeze(1)
+    if len(rows):
+        view.index_copy_(0, rows, luma(view.index_select(0, rows)).expand(-1, 3, -1, -1))
+    rows = drawn.blur.nonzero().squeeze(1)
+    if len(rows):
+        view.index_copy_(0, rows, blur(view.index_select(0, rows), drawn.blur[rows], blur_kernel(view.shape[-1])))
+    return view
+
+
+def _render_masked(images: UInt8[Tensor, "B 3 H W"], params: ViewParams, size: int) -> Float[Tensor, "B 3 S S"]:
+    """On accelerators and under torch.compile: no step depends on a value, absent adjustments get neutral ones."""
+    view = crop_resize(images, params.crop, params.flip, size)
+    turns = params.rotation[:, None, None, None]
+    for k in range(1, 4):
+        view = torch.where(turns == k, torch.rot90(view, k, (2, 3)), view)
+    scale, gray, level = _adjustments(params)
+    for j in range(4):
+        hue_here = (params.order[:, j] == HUE) & params.jittered
+        view = torch.where(
+            hue_here[:, None, None, None],
+            shift_hue(view, params.factors[:, HUE]),
+            adjust(view, scale[:, j], gray[:, j], level[:, j]),
+        )
+    turned_gray = params.gray.float()
+    view = adjust(view, 1 - turned_gray, turned_gray, torch.zeros_like(turned_gray))
+    view = blur(view, params.blur, blur_kernel(size))
+    return view + torch.where(params.texture == 0, 0.0, float("nan"))[:, None, None, None]
+
+
+def crop_resize(
+    images: UInt8[Tensor, "B 3 H W"], crop: Float[Tensor, "B 4"], flip: Bool[Tensor, "B"], size: int
+) -> Float[Tensor, "B 3 S S"]:
+    """Cut each rectangle, resize it antialiased and mirror it where asked, as two batched matrix products."""
+    height, width = images.shape[-2:]
+    columns = _resize_weights(crop[:, 0::2], flip, width, size)
+    rows = _resize_weights(crop[:, 1::2], torch.zeros_like(flip), height, size).div_(255)
+    return rows[:, None] @ (images.float() @ columns.mT[:, None])
+
+
+def _resize_weights(
+    span: Float[Tensor, "B 2"], flip: Bool[Tensor, "B"], length: int, size: int
+) -> Float[Tensor, "B S L"]:
+    """What each of `length` source pixels weighs in each of `size` pixels of the view, along one axis.
+
+    A triangle as wide as one pixel of the coarser of both grids, cut off at the span's ends and normalised. Pixels
+    that the span covers partly count for that part, so spans need not end on pixels.
+    """
+    start, extent = (span * length).unsqueeze(2).unbind(1)  # [B, 1]
+    step = extent / size
+    place = torch.arange(size, device=span.device) + 0.5
+    place = torch.where(flip[:, None], size - place, place)
+    pixel = torch.arange(length, device=span.device) + 0.5
+    reach = step.clamp(min=1)
+    covered = (torch.minimum(start + extent, pixel + 0.5) - torch.maximum(start, pixel - 0.5)).clamp_(0, 1)  # [B, L]
+    away = ((pixel / reach)[:, None] - ((start + place * step) / reach)[:, :, None]).abs_()
+    weight = away.neg_().add_(1).clamp_(min=0).mul_(covered[:, None])
+    return weight.div_(weight.sum(2, keepdim=True))
+
+
+def luma(view: Float[Tensor, "B 3 S S"]) -> Float[Tensor, "B 1 S S"]:
+    """The gray image, as one channel."""
+    red, green, blue = view.split(1, 1)
+    return (red * LUMA[0]).add_(green, alpha=LUMA[1]).add_(blue, alpha=LUMA[2])
+
+
+def adjust(
+    view: Float[Tensor, "B 3 S S"], scale: Float[Tensor, "B"], gray: Float[Tensor, "B"], level: Float[Tensor, "B"]
+) -> Float[Tensor, "B 3 S S"]:
+    """scale * view + gray * its gray image + level * that image's mean, clamped to [0, 1].
+
+    Brightness, contrast and saturation are all of this form (`_adjustments`), so images that differ in which of them
+    is due are adjusted together.
+    """
+    shade = luma(view)
+    mean = shade.mean((2, 3), keepdim=True)
+    shade = shade.mul_(_per_image(gray)).add_(mean.mul_(_per_image(level)))
+    return (view * _per_image(scale)).add_(shade).clamp_(0, 1)
+
+
+def _adjustments(params: ViewParams) -> tuple[Float[Tensor, "B 4"], Float[Tensor, "B 4"], Float[Tensor, "B 4"]]:
+    """`adjust`'s three factors for each image and place in the jitter's order; neutral for hue and without jitter."""
+    factor = params.factors.gather(1, params.order.long())
+    due = params.order.where(params.jittered[:, None], HUE)
+    rest = 1 - factor
+    return (
+        torch.where(due == HUE, 1.0, factor),
+        torch.where(due == SATURATION, rest, 0.0),
+        torch.where(due == CONTRAST, rest, 0.0),
+    )
+
+
+def shift_hue(view: Float[Tensor, "B 3 S S"], turns: Float[Tensor, "B"]) -> Float[Tensor, "B 3 S S"]:
+    """Turn the hue of every pixel in HSV space, by `turns` of the full circle.
+
+    With value V, chroma C = V - min and hue h in sixths of a turn, a channel whose own hue is o (red 0, green 2,
+    blue 4) is V - C * clamp(d - 1, 0, 1), where d is the distance of h and o on the circle of length 6. The hue is
+    sign(green - blue) * (1 + (green + blue - red - min) / C).
+    """
+    red, green, blue = view.split(1, 1)
+    value = torch.maximum(torch.maximum(red, green), blue)
+    least = torch.minimum(torch.minimum(red, green), blue)
+    chroma = value - least
+    hue = (green + blue).sub_(red).sub_(least).div_(chroma.clamp(min=1e-12)).add_(1)
+    hue = hue.copysign_(green - blue).div_(6)
+    own = torch.tensor([0.0, 1 / 3, 2 / 3], device=view.device)[:, None, None]
+    away = hue + (_per_image(turns) - own)
+    away = away.sub_(away.round()).abs_()
+    return away.mul_(6).sub_(1).clamp_(0, 1).mul_(chroma).neg_().add_(value)
+
+
+def blur_kernel(size: int) -> int:
+    """Side of the blur's kernel, pixels: a tenth of the view, odd, at least 3 (SimCLR, Appendix A; 23 for 224)."""
+    return max(3, size // 10 | 1)
+
+
+def blur(view: Float[Tensor, "B 3 S S"], sigma: Float[Tensor, "B"], kernel: int) -> Float[Tensor, "B 3 S S"]:
+    """Gaussian blur with a standard deviation per image, reflecting at the edges; sigma 0 changes nothing."""
+    half = kernel // 2
+    distance = torch.arange(half + 1, device=view.device)
+    taps = (distance / sigma.clamp(min=1e-3)[:, None]).square_().mul_(-0.5).exp_()
+    taps = taps / (2 * taps.sum(1, keepdim=True) - taps[:, :1])
+    for axis, margins in ((2, (0, 0, half, half)), (3, (half, half, 0, 0))):
+        side = view.shape[axis]
+        padded = F.pad(view, margins, mode="reflect")
+        view = padded.narrow(axis, half, side) * _per_image(taps[:, 0])
+        for d in range(1, half + 1):
+            both = padded.narrow(axis, half - d, side) + padded.narrow(axis, half + d, side)
+            view = view.addcmul_(both, _per_image(taps[:, d]))
+    return view
+
+
+def normalize(
+    view: Float[Tensor, "B 3 S S"], mean: Float[Tensor, "3"] | None, std: Float[Tensor, "3"] | None
+) -> Float[Tensor, "B 3 S S"]:
+    """(view - mean) / std per channel, in place; either may be None."""
+    if mean is not None:
+        view = view.sub_(mean.to(view.device)[:, None, None])
+    if std is not None:
+        view = view.div_(std.to(view.device)[:, None, None])
+    return view
+
+
+def _per_image(values: Float[Tensor, "B"] | Integer[Tensor, "B"]) -> Tensor:
+    return values[:, None, None, None]
