@@ -21,6 +21,7 @@ from pairlens.pairs import Pairs, Transform
 Per = Literal["step", "pair", "dimension", "element"]
 Gradient = Literal["query", "one_sided", "both"]
 NegativesSee = Literal["transformed", "raw"]
+DrawLambda = Callable[[Tensor, Draw], Tensor]
 
 
 def extrapolate_positives(
@@ -98,7 +99,8 @@ def positive_extrapolation(
     renormalise: bool = False,
 ) -> Transform:
     """Harder positives: Eq. 3 with lam ~ Beta(alpha, alpha) + 1, drawn anew each step (FT, Section 4.1, Table 2)."""
-    return _positives(alpha, 1.0, per, gradient, negatives_see, renormalise)
+    lam = _lambda(alpha, 1.0, per)
+    return _positives(lam, gradient=gradient, negatives_see=negatives_see, renormalise=renormalise)
 
 
 def positive_interpolation(
@@ -110,14 +112,15 @@ def positive_interpolation(
     renormalise: bool = False,
 ) -> Transform:
     """Easier positives: Eq. 3 with lam ~ Beta(alpha, alpha); the ablation that hurts (FT, Table 3)."""
-    return _positives(alpha, 0.0, per, gradient, negatives_see, renormalise)
+    lam = _lambda(alpha, 0.0, per)
+    return _positives(lam, gradient=gradient, negatives_see=negatives_see, renormalise=renormalise)
 
 
 def negative_interpolation(
     alpha: float = 1.6, *, per: Per = "step", union: bool = False, renormalise: bool = False
 ) -> Transform:
     """More diverse negatives: Eq. 5 with lam ~ Beta(alpha, alpha), drawn anew each step (FT, Section 4.2, Table 4)."""
-    return _negatives(alpha, 0.0, per, union, renormalise)
+    return _negatives(_lambda(alpha, 0.0, per), union=union, renormalise=renormalise)
 
 
 def negative_extrapolation(
@@ -128,7 +131,7 @@ def negative_extrapolation(
     The paper names it (Section 4.2, Supplement G, whose text is not available); the range of lam is our inference from
     the positives' extrapolation.
     """
-    return _negatives(alpha, 1.0, per, union, renormalise)
+    return _negatives(_lambda(alpha, 1.0, per), union=union, renormalise=renormalise)
 
 
 def chain(*transforms: Transform) -> Transform:
@@ -160,9 +163,8 @@ def beta(alpha: float, shape: tuple[int, ...], generator: torch.Generator) -> Fl
 
 
 def _positives(
-    alpha: float, shift: float, per: Per, gradient: Gradient, negatives_see: NegativesSee, renormalise: bool
+    draw_lam: DrawLambda, *, gradient: Gradient, negatives_see: NegativesSee, renormalise: bool
 ) -> Transform:
-    draw_lam = _lambda(alpha, shift, per)
     _check(gradient, Gradient, "gradient")
     _check(negatives_see, NegativesSee, "negatives_see")
 
@@ -175,9 +177,7 @@ def _positives(
     return apply
 
 
-def _negatives(alpha: float, shift: float, per: Per, union: bool, renormalise: bool) -> Transform:
-    draw_lam = _lambda(alpha, shift, per)
-
+def _negatives(draw_lam: DrawLambda, *, union: bool, renormalise: bool) -> Transform:
     def apply(pairs: Pairs, draw: Draw) -> Pairs:
         lam = draw_lam(pairs.negatives, draw)
         generator = draw.features
@@ -187,8 +187,8 @@ def _negatives(alpha: float, shift: float, per: Per, union: bool, renormalise: b
     return apply
 
 
-def _lambda(alpha: float, shift: float, per: Per) -> Callable[[Tensor, Draw], Tensor]:
-    """How lambda is drawn for the rows it mixes: Beta(alpha, alpha) + shift, one for each step, row, column or element."""
+def _lambda(alpha: float, shift: float, per: Per) -> DrawLambda:
+    """How lambda is drawn for the rows it mixes: Beta(alpha, alpha) + shift, of the shape that `per` names."""
     if not alpha > 0:
         raise InputError(f"alpha of the Beta distribution must be positive, not {alpha}; FT uses 1.6 and 2.0")
     _check(per, Per, "per")

@@ -3,7 +3,7 @@
 A method is a module with a plan and two functions; there is no base class, this protocol only names them.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Protocol
 
 from torch import Tensor
@@ -11,13 +11,11 @@ from torch import Tensor
 from pairlens.draw import Draw
 from pairlens.nets.branch import Branch
 from pairlens.pairs import Step
-from pairlens.views.params import ViewParams
-
-Plan = Callable[[Draw], dict[str, ViewParams]]
+from pairlens.views.plans import Plan
 
 
 class Method(Protocol):
-    """What `fit` asks of a method (an `nn.Module` too)."""
+    """What `fit` asks of a method. It is an `nn.Module`, which brings the last three functions."""
 
     plan: Plan  # names the views and says what they share
     online: Branch  # the branch that learns, and whose encoder is the result
@@ -29,3 +27,9 @@ class Method(Protocol):
     def after_step(self, *steps: Step) -> None:
         """Update what no gradient reaches (momentum, queue), after the optimiser used these steps' gradients."""
         ...
+
+    def train(self, mode: bool = True) -> object: ...  # noqa: D102 - nn.Module's
+
+    def state_dict(self) -> dict[str, Tensor]: ...  # noqa: D102 - nn.Module's
+
+    def load_state_dict(self, state_dict: dict[str, Tensor]) -> object: ...  # noqa: D102 - nn.Module's

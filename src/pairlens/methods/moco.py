@@ -12,10 +12,10 @@ from torch import Tensor, nn
 
 from pairlens.draw import Draw
 from pairlens.errors import InputError
-from pairlens.methods import Plan
 from pairlens.negatives import Queue
 from pairlens.nets.branch import Branch
 from pairlens.pairs import Contrast, Pairs, Step
+from pairlens.views.plans import Plan
 
 
 class MoCo(nn.Module):

@@ -10,9 +10,9 @@ from jaxtyping import Bool
 from torch import Tensor, nn
 
 from pairlens.draw import Draw
-from pairlens.methods import Plan
 from pairlens.nets.branch import Branch
 from pairlens.pairs import Contrast, Pairs, Step
+from pairlens.views.plans import Plan
 
 
 class SimCLR(nn.Module):

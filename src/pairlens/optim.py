@@ -1,0 +1,95 @@
+"""Optimisers and learning-rate schedules."""
+
+import math
+from collections.abc import Callable, Iterable, Sequence
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from pairlens.errors import InputError
+
+OptimizerName = Literal["sgd", "adamw", "lars"]
+Schedule = Callable[[int], float]
+"""The learning rate at a step; stateless, so a resumed run needs nothing but the step."""
+
+
+def make_optimizer(
+    name: OptimizerName, module: nn.Module, *, lr: float, momentum: float = 0.9, weight_decay: float = 0.0
+) -> torch.optim.Optimizer:
+    """An optimiser over a module's trainable parameters.
+
+    SGD decays every parameter, as MoCo's authors do. AdamW and LARS leave biases and normalisation out of the decay
+    (and LARS out of its layer-wise scaling), as SimCLR's authors do.
+    """
+    parameters = [p for p in module.parameters() if p.requires_grad]
+    if lr <= 0 or weight_decay < 0:
+        raise InputError(
+            f"the learning rate must be positive and the weight decay not negative, not {lr}, {weight_decay}"
+        )
+    if name == "sgd":
+        return torch.optim.SGD(parameters, lr, momentum=momentum, weight_decay=weight_decay)
+    matrices = [p for p in parameters if p.ndim > 1]
+    vectors = [p for p in parameters if p.ndim <= 1]
+    groups = [{"params": matrices, "weight_decay": weight_decay}, {"params": vectors, "weight_decay": 0.0}]
+    if name == "adamw":
+        return torch.optim.AdamW(groups, lr)
+    if name == "lars":
+        return LARS(groups, lr, momentum=momentum)
+    raise InputError(f"there is no optimiser {name!r}; use sgd, adamw or lars")
+
+
+class LARS(torch.optim.Optimizer):
+    """SGD whose step in each weight matrix is scaled by trust * |w| / |g + decay w| (You et al. 2017, Algorithm 1).
+
+    Vectors (biases, normalisation) take plain momentum steps, as in SimCLR's settings.
+    """
+
+    def __init__(
+        self, params: Iterable, lr: float, *, momentum: float = 0.9, weight_decay: float = 0.0, trust: float = 1e-3
+    ) -> None:
+        super().__init__(params, {"lr": lr, "momentum": momentum, "weight_decay": weight_decay, "trust": trust})
+
+    @torch.no_grad()
+    def step(self, closure: None = None) -> None:  # type: ignore[override]
+        """Take one step down the gradients."""
+        for group in self.param_groups:
+            for p in group["params"]:
+                if p.grad is None:
+                    continue
+                gradient = p.grad.add(p, alpha=group["weight_decay"])
+                if p.ndim > 1:
+                    gradient.mul_(trust_ratio(p, gradient, group["trust"]))
+                state = self.state[p]
+                if "momentum_buffer" not in state:
+                    state["momentum_buffer"] = torch.zeros_like(p)
+                p.sub_(state["momentum_buffer"].mul_(group["momentum"]).add_(gradient), alpha=group["lr"])
+
+
+def trust_ratio(weight: Tensor, gradient: Tensor, trust: float) -> Tensor:
+    """trust * |w| / |g|, and 1 where either norm is 0; stays on the device."""
+    w, g = weight.norm(), gradient.norm()
+    ratio = trust * w / g.clamp(min=1e-12)
+    return torch.where((w > 0) & (g > 0), ratio, torch.ones_like(ratio))
+
+
+def cosine(lr: float, steps: int, warmup: int = 0) -> Schedule:
+    """Linear warm-up over `warmup` steps, then half a cosine down to 0 at the last step (Loshchilov & Hutter 2017)."""
+
+    def at(step: int) -> float:
+        if step < warmup:
+            return lr * (step + 1) / warmup
+        return lr * 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(1, steps - warmup)))
+
+    return at
+
+
+def step_decay(lr: float, milestones: Sequence[int], factor: float = 0.1, warmup: int = 0) -> Schedule:
+    """Linear warm-up, then the rate is multiplied by `factor` at each milestone (steps)."""
+
+    def at(step: int) -> float:
+        if step < warmup:
+            return lr * (step + 1) / warmup
+        return lr * factor ** sum(step >= m for m in milestones)
+
+    return at

@@ -1,0 +1,136 @@
+"""Checkpoints: all that a training needs to go on bit for bit, in safetensors and JSON.
+
+    step-00000100/weights.safetensors   the method's state: branches, queue, buffers
+    step-00000100/state.safetensors     optimiser, generators, the sampler's place
+    step-00000100/state.json            step, seconds spent, the optimiser's plain numbers
+
+The schedule is a function of the step, and bfloat16 needs no loss scaler: neither has a state.
+"""
+
+import json
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from pairlens.errors import InputError
+from pairlens.train import Training
+
+KEPT = 2
+FILES = ("weights.safetensors", "state.safetensors", "state.json")
+
+
+def save_checkpoint(folder: Path, t: Training, seconds: float) -> Path:
+    """Write a checkpoint beside the older ones, whole or not at all, and drop all but the newest two."""
+    final = folder / f"step-{t.step:08d}"
+    partial = folder / f"partial-{os.getpid()}"
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
+    optimizer = t.optimizer.state_dict()
+    tensors: dict[str, Tensor] = {}
+    numbers: dict[str, Any] = {}
+    for index, state in optimizer["state"].items():
+        for name, value in state.items():
+            (tensors if isinstance(value, Tensor) else numbers)[f"optimizer.{index}.{name}"] = value
+    tensors |= {f"batches.{name}": value for name, value in t.batches.state().items()}
+    tensors |= {"generator.views": t.views.get_state(), "generator.features": t.features.get_state()}
+    save_file(_plain(t.method.state_dict()), partial / "weights.safetensors")
+    save_file(_plain(tensors), partial / "state.safetensors")
+    groups = [{k: v for k, v in group.items() if k != "params"} for group in optimizer["param_groups"]]
+    state = {"step": t.step, "seconds": seconds, "groups": groups, "numbers": numbers}
+    (partial / "state.json").write_text(json.dumps(state, indent=1), encoding="utf-8")
+    for name in FILES:
+        with open(partial / name, "rb") as file:
+            os.fsync(file.fileno())
+    shutil.rmtree(final, ignore_errors=True)
+    partial.rename(final)
+    for old in checkpoints(folder)[:-KEPT]:
+        shutil.rmtree(old)
+    return final
+
+
+def checkpoints(folder: Path) -> list[Path]:
+    """The whole checkpoints below a folder, oldest first."""
+    return sorted(folder.glob("step-[0-9]*"))
+
+
+def load_checkpoint(path: Path, t: Training) -> float:
+    """Put a training where it stood, and return the seconds it had taken.
+
+    Raises:
+        InputError: a file is missing, truncated, or of another model.
+    """
+    weights, tensors = _tensors(path / "weights.safetensors"), _tensors(path / "state.safetensors")
+    try:
+        state = json.loads((path / "state.json").read_text(encoding="utf-8"))
+        step, seconds, numbers, groups = (state[k] for k in ("step", "seconds", "numbers", "groups"))
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise InputError(_damaged(path / "state.json", error)) from error
+    try:
+        t.method.load_state_dict(weights)
+    except RuntimeError as error:
+        raise InputError(
+            f"the checkpoint {path} holds another model than run.json describes; restore run.json or start anew"
+        ) from error
+    try:
+        _load_optimizer(t.optimizer, tensors, numbers, groups)
+        t.batches.load({k.removeprefix("batches."): v for k, v in tensors.items() if k.startswith("batches.")})
+        t.views.set_state(tensors["generator.views"])
+        t.features.set_state(tensors["generator.features"])
+    except (KeyError, ValueError, RuntimeError) as error:
+        raise InputError(_damaged(path / "state.safetensors", error)) from error
+    t.step = step
+    return seconds
+
+
+def load_encoder(path: Path, encoder: nn.Module) -> None:
+    """Load `encoder.safetensors`, or any file with the encoder's (torchvision's) names."""
+    try:
+        encoder.load_state_dict(_tensors(path))
+    except RuntimeError as error:
+        raise InputError(
+            f"{path} holds the weights of another encoder than the run's; evaluate the run it is from"
+        ) from error
+
+
+def save_encoder(path: Path, encoder: nn.Module) -> None:
+    """Write an encoder's weights, whole or not at all."""
+    partial = path.with_suffix(".partial")
+    save_file(_plain(encoder.state_dict()), partial)
+    partial.replace(path)
+
+
+def _load_optimizer(
+    optimizer: torch.optim.Optimizer, tensors: dict[str, Tensor], numbers: dict[str, Any], groups: list[dict[str, Any]]
+) -> None:
+    stored: dict[int, dict[str, Any]] = {}
+    for key, value in {**tensors, **numbers}.items():
+        if key.startswith("optimizer."):
+            _, index, name = key.split(".", 2)
+            stored.setdefault(int(index), {})[name] = value
+    own = optimizer.state_dict()["param_groups"]
+    merged = [{**group, "params": mine["params"]} for group, mine in zip(groups, own, strict=True)]
+    optimizer.load_state_dict({"state": stored, "param_groups": merged})
+
+
+def _plain(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
+
+
+def _tensors(path: Path) -> dict[str, Tensor]:
+    try:
+        return load_file(path)
+    except (SafetensorError, OSError) as error:
+        raise InputError(_damaged(path, error)) from error
+
+
+def _damaged(path: Path, error: Exception) -> str:
+    return (
+        f"{path} is missing, truncated or damaged ({type(error).__name__}); delete its folder {path.parent.name} "
+        "to go on from the checkpoint before it, or train anew"
+    )

@@ -1,0 +1,126 @@
+"""What is read off one comparison: plain functions from a `Comparison` to tensors on its device.
+
+B queries, N negatives of each, D dimensions. No function here draws randomness, waits for the device or keeps a graph.
+"""
+
+import math
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from pairlens.pairs import Comparison, Pairs, Scores, score
+
+ROWS = (
+    64  # queries whose negatives are looked at: statistics of B x K scores cost up to a tenth of a step, of 64 x K none
+)
+BINS, LOW, HIGH = 64, -1.0, 1.0  # histograms of scores; what lies outside counts in the outermost bins
+
+
+def scalars(comparison: Comparison) -> dict[str, Float[Tensor, ""]]:
+    """All statistics of one space in one step, in a fixed order.
+
+    Score statistics after the transform carry plain names, those before it `raw_`; they are the same numbers where
+    nothing was transformed. Statistics of negatives are over the batch's first `ROWS` queries.
+    FT, Section 3.2: mean of positive scores, mean and variance of negative scores.
+    """
+    after = comparison.scores
+    before = head(comparison.raw) if comparison.is_transformed else after
+    t = comparison.temperature
+    weight = weights(after)
+    return {
+        "loss": comparison.loss,
+        "accuracy": contrastive_accuracy(after),
+        **moments(after),
+        "positive_exp": (after.positive / t).exp().mean(),
+        "negative_exp": ((after.negative[:ROWS] / t).exp() * weight).sum() / weight.sum(),
+        **{f"raw_{name}": value for name, value in moments(before).items()},
+        "alignment": alignment(comparison.raw),
+        "uniformity": uniformity(comparison.raw.query[:256]),
+        "feature_std": feature_std(comparison.raw.query),
+    }
+
+
+def histograms(comparison: Comparison) -> dict[str, Float[Tensor, "bins"]]:
+    """Counts of positive and negative scores in `BINS` equal bins, after and before (`raw_`) the transform."""
+    after = comparison.scores
+    before = head(comparison.raw) if comparison.is_transformed else after
+    return {
+        "positive": histogram(after.positive),
+        "negative": histogram(after.negative[:ROWS], after.excluded),
+        "raw_positive": histogram(before.positive),
+        "raw_negative": histogram(before.negative[:ROWS], before.excluded),
+    }
+
+
+def head(pairs: Pairs) -> Scores:
+    """All positive scores, and the negative scores of the first `ROWS` queries."""
+    few = Pairs(
+        query=pairs.query[:ROWS],
+        key=pairs.key[:ROWS],
+        negatives=pairs.negatives,
+        excluded=None if pairs.excluded is None else pairs.excluded[:ROWS],
+        own=None if pairs.own is None else pairs.own[:ROWS],
+        anchor=None if pairs.anchor is None else pairs.anchor[:ROWS],
+    )
+    scores = score(few)
+    return Scores((pairs.query * pairs.key).sum(1), scores.negative, scores.excluded)
+
+
+def weights(scores: Scores) -> Float[Tensor, "rows N"]:
+    """1 for each negative of the first `ROWS` queries, 0 for an excluded one."""
+    if scores.excluded is None:
+        return torch.ones_like(scores.negative[:ROWS])
+    return 1.0 - scores.excluded[:ROWS].to(scores.negative.dtype)
+
+
+def moments(scores: Scores) -> dict[str, Float[Tensor, ""]]:
+    """Mean and (population) variance of positive and of negative scores."""
+    negative, weight = scores.negative[:ROWS], weights(scores)
+    count = weight.sum()
+    mean = (negative * weight).sum() / count
+    return {
+        "positive_mean": scores.positive.mean(),
+        "positive_variance": scores.positive.var(correction=0),
+        "negative_mean": mean,
+        "negative_variance": ((negative - mean).square() * weight).sum() / count,
+    }
+
+
+def contrastive_accuracy(scores: Scores) -> Float[Tensor, ""]:
+    """Share of queries whose positive scores above each of its negatives."""
+    negative = scores.negative
+    if scores.excluded is not None:
+        negative = negative.masked_fill(scores.excluded, -torch.inf)
+    return (scores.positive > negative.amax(1)).float().mean()
+
+
+def alignment(pairs: Pairs) -> Float[Tensor, ""]:
+    """Mean squared distance of query and key (Wang & Isola 2020, Eq. for alpha = 2); 0 is perfectly aligned."""
+    return (pairs.query - pairs.key).square().sum(1).mean()
+
+
+def uniformity(z: Float[Tensor, "rows D"]) -> Float[Tensor, ""]:
+    """Log of the mean of exp(-2 |x - y|^2) over pairs of different rows (Wang & Isola 2020, t = 2); lower is more even.
+
+    The rows are unit vectors, so |x - y|^2 = 2 - 2 x.y.
+    """
+    n = len(z)
+    potential = (4 * (z @ z.T - 1)).exp()
+    return ((potential.sum() - potential.diagonal().sum()) / max(1, n * (n - 1))).log()
+
+
+def feature_std(z: Float[Tensor, "B D"]) -> Float[Tensor, ""]:
+    """Mean over dimensions of the standard deviation over the batch, times sqrt(D).
+
+    1 is spread evenly over the sphere, 0 is complete collapse (SimSiam's Figure 2 without the factor).
+    """
+    return z.std(0, correction=0).mean() * math.sqrt(z.shape[1])
+
+
+def histogram(values: Tensor, excluded: Tensor | None = None) -> Float[Tensor, "bins"]:
+    """Counts in equal bins over [`LOW`, `HIGH`]; values outside count in the outermost bins, excluded ones nowhere."""
+    values = values.clamp(LOW, HIGH)
+    if excluded is not None:
+        values = values + excluded[: len(values)].to(values.dtype) * 10 * HIGH  # histc drops what lies outside
+    return torch.histc(values, BINS, LOW, HIGH)
