@@ -4,7 +4,7 @@ B images of the batch.
 """
 
 import importlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import hypothesis
 import jaxtyping
@@ -40,3 +40,11 @@ def draw_of(
 def make_draw() -> Callable[..., "Draw"]:
     """The function `make_draw(batch=8, epoch=0, step=0, seed=0, *, height=32, width=32) -> Draw`."""
     return draw_of
+
+
+@pytest.fixture
+def unchecked() -> Iterator[None]:
+    """Signatures are not enforced, as for users: what the package itself says of a wrong value is seen."""
+    jaxtyping.config.update("jaxtyping_disable", True)
+    yield
+    jaxtyping.config.update("jaxtyping_disable", False)

@@ -1,0 +1,98 @@
+"""The queue: it holds the last K keys, whatever batches they came in.
+
+K keys of D dimensions, B keys of a batch.
+"""
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import Tensor
+
+from pairlens.errors import InputError
+from pairlens.negatives import Queue
+
+DIM = 3
+batches = st.lists(st.integers(1, 30), max_size=12)
+
+
+def queue_of(size: int, seed: int = 0) -> Queue:
+    return Queue(size, DIM, torch.Generator().manual_seed(seed))
+
+
+def numbered(first: int, count: int) -> Tensor:
+    """Keys that can be told apart: their number in each dimension, larger than any unit vector's coordinate."""
+    return torch.arange(first, first + count, dtype=torch.float32)[:, None].expand(count, DIM) + 100
+
+
+def rows(keys: Tensor) -> list[tuple[float, ...]]:
+    return sorted(map(tuple, keys.tolist()))
+
+
+@given(st.integers(1, 13), batches)
+def test_the_queue_holds_the_last_keys(size: int, counts: list[int]) -> None:
+    queue, seen = queue_of(size), 0
+    initial = rows(queue.keys)
+    for count in counts:
+        queue.enqueue(numbered(seen, count))
+        seen += count
+        kept = min(seen, size)
+        found = rows(queue.keys)
+        assert found[size - kept :] == rows(numbered(seen - kept, kept))
+        assert all(row in initial for row in found[: size - kept])
+        assert len(set(found)) == size
+
+
+@given(st.integers(1, 13), batches, batches)
+def test_a_stored_queue_continues_identically(size: int, before: list[int], after: list[int]) -> None:
+    queue, seen = queue_of(size), 0
+    for count in before:
+        queue.enqueue(numbered(seen, count))
+        seen += count
+    stored = {name: value.clone() for name, value in queue.state_dict().items()}
+    other = queue_of(size, seed=1)
+    other.load_state_dict(stored)
+    assert torch.equal(other.keys, queue.keys)
+    for count in after:
+        queue.enqueue(numbered(seen, count))
+        other.enqueue(numbered(seen, count))
+        seen += count
+        assert torch.equal(other.keys, queue.keys)
+
+
+def test_the_queue_starts_as_random_unit_vectors_of_its_generator() -> None:
+    before = torch.get_rng_state()
+    queue = Queue(500, 16, torch.Generator().manual_seed(2))
+    assert torch.equal(torch.get_rng_state(), before)
+    assert queue.keys.dtype == torch.float32
+    assert queue.keys.shape == (500, 16)
+    torch.testing.assert_close(queue.keys.norm(dim=1), torch.ones(500))
+    covariance = queue.keys.T @ queue.keys / 500  # of directions spread evenly: the identity over D
+    torch.testing.assert_close(covariance, torch.eye(16) / 16, rtol=0, atol=0.02)
+    assert queue.keys.mean(0).norm() < 0.1
+    assert torch.equal(Queue(500, 16, torch.Generator().manual_seed(2)).keys, queue.keys)
+    assert not torch.equal(Queue(500, 16, torch.Generator().manual_seed(3)).keys, queue.keys)
+
+
+def test_keys_are_a_buffer_and_carry_no_gradient() -> None:
+    queue = queue_of(4)
+    assert "keys" in dict(queue.named_buffers())
+    assert "keys" in queue.state_dict()
+    assert not list(queue.parameters())
+    live = torch.ones(2, DIM, requires_grad=True)
+    queue.enqueue(live * 2)
+    assert not queue.keys.requires_grad
+    assert queue.keys.grad_fn is None
+
+
+def test_enqueued_keys_are_copies() -> None:
+    queue, keys = queue_of(3), numbered(0, 3).clone()
+    queue.enqueue(keys)
+    keys.zero_()
+    assert rows(queue.keys) == rows(numbered(0, 3))
+
+
+@pytest.mark.parametrize("size", [0, -1])
+def test_the_size_must_be_positive(size: int) -> None:
+    with pytest.raises(InputError):
+        Queue(size, DIM, torch.Generator())
