@@ -53,41 +53,44 @@ def render(
 
 
 def _render_rows(images: UInt8[Tensor, "B 3 H W"], params: ViewParams, size: int) -> Float[Tensor, "B 3 S S"]:
-    """On the CPU: each adjustment touches only the images that have it, in chunks that share the place of hue."""
-    place = (params.order == HUE).int().argmax(1).masked_fill_(~params.jittered, 4)  # 4: no jitter
-    sorted_rows = place.argsort()
-    counts = torch.bincount(place, minlength=5).tolist()
+    """On the CPU: each adjustment touches only the images that have it, in chunks that fit the cache."""
     views = torch.empty(len(images), 3, size, size)
-    for hue_place, rows in enumerate(sorted_rows.split(counts)):
-        for chunk in rows.split(max(1, CHUNK_PIXELS // size**2)):
-            if len(chunk):
-                drawn = params.rows(chunk)
-                view = crop_resize(images.index_select(0, chunk), drawn.crop, drawn.flip, size)
-                view = _finish_rows(view, drawn, hue_place)
-                views.index_copy_(0, chunk, view)
+    step = max(1, CHUNK_PIXELS // size**2)
+    for first in range(0, len(images), step):
+        chunk = slice(first, first + step)
+        _render_chunk(images[chunk], params.rows(chunk), size, views[chunk])
     return views
 
 
-def _finish_rows(view: Float[Tensor, "B 3 S S"], drawn: ViewParams, hue_place: int) -> Float[Tensor, "B 3 S S"]:
-    """All that follows crop, resize and flip, for images whose hue shift comes at the same place of their jitter."""
+def _render_chunk(
+    images: UInt8[Tensor, "B 3 H W"], params: ViewParams, size: int, views: Float[Tensor, "B 3 S S"]
+) -> None:
+    """Write a chunk's views. Images are sorted by the place of hue in their jitter, so that slices share it."""
+    place = (params.order == HUE).int().argmax(1).masked_fill_(~params.jittered, 4)  # 4: no jitter
+    by_place = place.argsort()
+    drawn = params.rows(by_place)
+    view = crop_resize(images.index_select(0, by_place), drawn.crop, drawn.flip, size)
     for turns in range(1, 4):
         rows = (drawn.rotation == turns).nonzero().squeeze(1)
         if len(rows):
             view.index_copy_(0, rows, torch.rot90(view.index_select(0, rows), turns, (2, 3)))
-    if hue_place < 4:
-        scale, gray, level = _adjustments(drawn)
-        for j in range(4):
-            if j == hue_place:
-                view = shift_hue(view, drawn.factors[:, HUE])
-            else:
-                view = adjust(view, scale[:, j], gray[:, j], level[:, j])
+
+    ends = torch.bincount(place, minlength=5).cumsum(0).tolist()
+    jittered = drawn.rows(slice(ends[3]))
+    scale, gray, level = _adjustments(jittered.factors, jittered.order[jittered.order != HUE].view(-1, 3))
+    for j, (start, end) in enumerate(zip([0, *ends], ends[:4], strict=False)):
+        if end > start:
+            shift_hue_(view[start:end], jittered.factors[start:end, HUE])
+        if j < 3 and ends[3]:
+            adjust_(view[: ends[3]], scale[:, j], gray[:, j], level[:, j])
+
     rows = drawn.gray.nonzero().squeeze(1)
     if len(rows):
         view.index_copy_(0, rows, luma(view.index_select(0, rows)).expand(-1, 3, -1, -1))
     rows = drawn.blur.nonzero().squeeze(1)
     if len(rows):
-        view.index_copy_(0, rows, blur(view.index_select(0, rows), drawn.blur[rows], blur_kernel(view.shape[-1])))
-    return view
+        view.index_copy_(0, rows, blur(view.index_select(0, rows), drawn.blur[rows], blur_kernel(size)))
+    torch.index_select(view, 0, by_place.argsort(), out=views)
 
 
 def _render_masked(images: UInt8[Tensor, "B 3 H W"], params: ViewParams, size: int) -> Float[Tensor, "B 3 S S"]:
@@ -96,16 +99,14 @@ def _render_masked(images: UInt8[Tensor, "B 3 H W"], params: ViewParams, size: i
     turns = params.rotation[:, None, None, None]
     for k in range(1, 4):
         view = torch.where(turns == k, torch.rot90(view, k, (2, 3)), view)
-    scale, gray, level = _adjustments(params)
+    scale, gray, level = _adjustments(params.factors, params.order.where(params.jittered[:, None], HUE))
     for j in range(4):
         hue_here = (params.order[:, j] == HUE) & params.jittered
-        view = torch.where(
-            hue_here[:, None, None, None],
-            shift_hue(view, params.factors[:, HUE]),
-            adjust(view, scale[:, j], gray[:, j], level[:, j]),
-        )
+        shifted = shift_hue_(view.clone(), params.factors[:, HUE])
+        adjusted = adjust_(view, scale[:, j], gray[:, j], level[:, j])
+        view = torch.where(hue_here[:, None, None, None], shifted, adjusted)
     turned_gray = params.gray.float()
-    view = adjust(view, 1 - turned_gray, turned_gray, torch.zeros_like(turned_gray))
+    view = adjust_(view, 1 - turned_gray, turned_gray, torch.zeros_like(turned_gray))
     view = blur(view, params.blur, blur_kernel(size))
     return view + torch.where(params.texture == 0, 0.0, float("nan"))[:, None, None, None]
 
@@ -114,10 +115,11 @@ def crop_resize(
     images: UInt8[Tensor, "B 3 H W"], crop: Float[Tensor, "B 4"], flip: Bool[Tensor, "B"], size: int
 ) -> Float[Tensor, "B 3 S S"]:
     """Cut each rectangle, resize it antialiased and mirror it where asked, as two batched matrix products."""
-    height, width = images.shape[-2:]
+    batch, _, height, width = images.shape
     columns = _resize_weights(crop[:, 0::2], flip, width, size)
     rows = _resize_weights(crop[:, 1::2], torch.zeros_like(flip), height, size).div_(255)
-    return rows[:, None] @ (images.float() @ columns.mT[:, None])
+    narrow = images.float().view(batch, 3 * height, width) @ columns.mT
+    return rows[:, None] @ narrow.view(batch, 3, height, size)
 
 
 def _resize_weights(
@@ -146,49 +148,51 @@ def luma(view: Float[Tensor, "B 3 S S"]) -> Float[Tensor, "B 1 S S"]:
     return (red * LUMA[0]).add_(green, alpha=LUMA[1]).add_(blue, alpha=LUMA[2])
 
 
-def adjust(
+def adjust_(
     view: Float[Tensor, "B 3 S S"], scale: Float[Tensor, "B"], gray: Float[Tensor, "B"], level: Float[Tensor, "B"]
 ) -> Float[Tensor, "B 3 S S"]:
-    """scale * view + gray * its gray image + level * that image's mean, clamped to [0, 1].
+    """scale * view + gray * its gray image + level * that image's mean, clamped to [0, 1]; in place.
 
     Brightness, contrast and saturation are all of this form (`_adjustments`), so images that differ in which of them
     is due are adjusted together.
     """
     shade = luma(view)
     mean = shade.mean((2, 3), keepdim=True)
-    shade = shade.mul_(_per_image(gray)).add_(mean.mul_(_per_image(level)))
-    return (view * _per_image(scale)).add_(shade).clamp_(0, 1)
+    shade.mul_(_per_image(gray)).add_(mean.mul_(_per_image(level)))
+    return view.mul_(_per_image(scale)).add_(shade).clamp_(0, 1)
 
 
-def _adjustments(params: ViewParams) -> tuple[Float[Tensor, "B 4"], Float[Tensor, "B 4"], Float[Tensor, "B 4"]]:
-    """`adjust`'s three factors for each image and place in the jitter's order; neutral for hue and without jitter."""
-    factor = params.factors.gather(1, params.order.long())
-    due = params.order.where(params.jittered[:, None], HUE)
+def _adjustments(
+    factors: Float[Tensor, "B 4"], order: Integer[Tensor, "B J"]
+) -> tuple[Float[Tensor, "B J"], Float[Tensor, "B J"], Float[Tensor, "B J"]]:
+    """`adjust_`'s three factors for each image and each of the adjustments in its order; neutral ones for hue."""
+    factor = factors.gather(1, order.long())
     rest = 1 - factor
     return (
-        torch.where(due == HUE, 1.0, factor),
-        torch.where(due == SATURATION, rest, 0.0),
-        torch.where(due == CONTRAST, rest, 0.0),
+        torch.where(order == HUE, 1.0, factor),
+        torch.where(order == SATURATION, rest, 0.0),
+        torch.where(order == CONTRAST, rest, 0.0),
     )
 
 
-def shift_hue(view: Float[Tensor, "B 3 S S"], turns: Float[Tensor, "B"]) -> Float[Tensor, "B 3 S S"]:
-    """Turn the hue of every pixel in HSV space, by `turns` of the full circle.
+def shift_hue_(view: Float[Tensor, "B 3 S S"], turns: Float[Tensor, "B"]) -> Float[Tensor, "B 3 S S"]:
+    """Turn the hue of every pixel in HSV space, by `turns` of the full circle; in place.
 
-    With value V, chroma C = V - min and hue h in sixths of a turn, a channel whose own hue is o (red 0, green 2,
-    blue 4) is V - C * clamp(d - 1, 0, 1), where d is the distance of h and o on the circle of length 6. The hue is
-    sign(green - blue) * (1 + (green + blue - red - min) / C).
+    With value V and chroma C = V - min, the hue is sign(green - blue) * (1 + (green + blue - red - min) / C) / 6 turns.
+    A channel at a distance d (at most half a turn) of the hue from its own (red 0, green 1/3, blue 2/3) is
+    V - C * clamp(6 d - 1, 0, 1), which with e = 1/2 - d is V - 2 C + 6 C * clamp(e, 1/6, 1/3).
     """
     red, green, blue = view.split(1, 1)
-    value = torch.maximum(torch.maximum(red, green), blue)
-    least = torch.minimum(torch.minimum(red, green), blue)
+    value = torch.maximum(red, green).maximum(blue)
+    least = torch.minimum(red, green).minimum(blue)
     chroma = value - least
-    hue = (green + blue).sub_(red).sub_(least).div_(chroma.clamp(min=1e-12)).add_(1)
-    hue = hue.copysign_(green - blue).div_(6)
+    floor = value.sub_(chroma, alpha=2)
+    six = chroma.mul_(6)
+    hue = (green + blue).sub_(red).sub_(least).div_(six + 1e-12).add_(1 / 6).copysign_(green - blue)
     own = torch.tensor([0.0, 1 / 3, 2 / 3], device=view.device)[:, None, None]
-    away = hue + (_per_image(turns) - own)
-    away = away.sub_(away.round()).abs_()
-    return away.mul_(6).sub_(1).clamp_(0, 1).mul_(chroma).neg_().add_(value)
+    offset = _per_image(turns) - own
+    torch.add(hue, offset - offset.round(), out=view)  # within a turn of 0
+    return view.abs_().sub_(0.5).abs_().clamp_(1 / 6, 1 / 3).mul_(six).add_(floor)
 
 
 def blur_kernel(size: int) -> int:
@@ -217,9 +221,9 @@ def normalize(
 ) -> Float[Tensor, "B 3 S S"]:
     """(view - mean) / std per channel, in place; either may be None."""
     if mean is not None:
-        view = view.sub_(mean.to(view.device)[:, None, None])
+        view.sub_(mean.to(view.device)[:, None, None])
     if std is not None:
-        view = view.div_(std.to(view.device)[:, None, None])
+        view.mul_(1 / std.to(view.device)[:, None, None])
     return view
 
 
