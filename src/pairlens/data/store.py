@@ -1,0 +1,102 @@
+"""Where decoded pixels are kept: in memory, or above a gibibyte in a file of the user's cache that is mapped.
+
+N images, S pixels a side.
+"""
+
+import hashlib
+import json
+import os
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import UInt8
+from torch import Tensor
+
+from pairlens.errors import InputError
+
+IN_MEMORY = 2**30  # bytes; a larger store becomes a mapped file
+FORMAT = 1  # counted up when what a cache file means changes
+DAY = 24 * 3600  # seconds; an unfinished file untouched for so long is a killed run's
+
+Fill = Callable[[dict[str, Any]], Iterator[UInt8[np.ndarray, "3 S S"]]]
+
+
+def keep(fill: Fill, count: int, side: int, key: str) -> tuple[UInt8[Tensor, "N 3 S S"], dict[str, Any]]:
+    """Keep the images that `fill` yields, at most `count` of them; N is how many came.
+
+    `fill` may note facts (plain JSON values) in the dictionary that it is given; they are returned, and kept beside
+    a cache file. A finished cache file under the same key is opened instead of filling it again; one that a killed
+    process left unfinished is not.
+
+    Raises:
+        InputError: the cache folder cannot be written, or its disk is full.
+    """
+    size = count * 3 * side * side
+    facts: dict[str, Any] = {}
+    if size <= IN_MEMORY:
+        pixels = torch.empty(count, 3, side, side, dtype=torch.uint8)
+        rows = 0
+        for rows, image in enumerate(fill(facts), 1):
+            pixels[rows - 1] = torch.from_numpy(image)
+        return pixels[:rows], facts
+    folder = cache_folder()
+    path, marker = folder / f"{key}.pixels", folder / f"{key}.json"
+    if not (marker.is_file() and path.is_file()):
+        try:
+            _write(fill, facts, path, marker)
+        except OSError as error:
+            raise InputError(
+                f"{size / 2**30:.1f} GiB of decoded images cannot be cached in {folder} ({error.strerror}); "
+                "set PAIRLENS_CACHE to a folder with room, or choose a smaller size"
+            ) from error
+    finished = json.loads(marker.read_text(encoding="utf-8"))
+    if finished["rows"] == 0:
+        return torch.empty(0, 3, side, side, dtype=torch.uint8), finished["facts"]
+    mapped = np.memmap(path, np.uint8, "r+", shape=(finished["rows"], 3, side, side))
+    return torch.from_numpy(mapped), finished["facts"]
+
+
+def cache_key(files: Iterable[tuple[str, int, int]], *choices: object) -> str:
+    """A name for what these files (relative name, bytes, modification time in ns) become under these choices."""
+    digest = hashlib.sha256(repr((FORMAT, choices)).encode())
+    for file in files:
+        digest.update(repr(file).encode("utf-8", "surrogateescape"))
+    return digest.hexdigest()[:32]
+
+
+def cache_folder() -> Path:
+    """`PAIRLENS_CACHE`, or `pairlens` below the user's cache folder."""
+    if chosen := os.environ.get("PAIRLENS_CACHE"):
+        return Path(chosen)
+    if sys.platform == "win32":
+        return Path(os.environ.get("LOCALAPPDATA", Path.home())) / "pairlens"
+    if sys.platform == "darwin":
+        return Path.home() / "Library" / "Caches" / "pairlens"
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "pairlens"
+
+
+def _write(fill: Fill, facts: dict[str, Any], path: Path, marker: Path) -> None:
+    """Fill a partial file, name it, and only then write the marker that says it is finished."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    for left in path.parent.glob("*.partial"):
+        if time.time() - left.stat().st_mtime > DAY:
+            left.unlink(missing_ok=True)
+    partial = path.with_suffix(f".{os.getpid()}.partial")
+    rows = 0
+    try:
+        with partial.open("wb") as file:
+            for image in fill(facts):
+                file.write(image.tobytes())
+                rows += 1
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(partial, path)
+        partial.write_text(json.dumps({"rows": rows, "facts": facts}), encoding="utf-8")
+        os.replace(partial, marker)
+    finally:
+        partial.unlink(missing_ok=True)
