@@ -1,0 +1,177 @@
+"""Put a recipe, a source of images and a machine together: choose what was left open, then build the training."""
+
+import math
+import os
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import TypeVar
+
+import torch
+from torch import nn
+
+from pairlens.data.images import ImageSet
+from pairlens.data.loader import Batches
+from pairlens.errors import InputError
+from pairlens.nets.branch import Branch
+from pairlens.nets.encoders import make_encoder
+from pairlens.nets.heads import linear_head, mlp_head
+from pairlens.nets.norm import SplitBatchNorm2d
+from pairlens.optim import Schedule, cosine, make_optimizer, step_decay
+from pairlens.recipes import Recipe, find_recipe
+from pairlens.settings import Machine, Network
+from pairlens.train import Training
+from pairlens.views.render import render
+
+T = TypeVar("T")
+PURPOSES = ("weights", "order", "views", "features", "queue")
+"""What randomness is for; each purpose has a generator of its own."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """The machine as it was found."""
+
+    device: torch.device
+    precision: torch.dtype
+    threads: int
+    compile: bool
+
+
+def find_place(machine: Machine) -> Place:
+    """Choose device, precision and threads where the user did not.
+
+    Raises:
+        InputError: the device is not there, or the threads are not positive.
+    """
+    if machine.threads is not None and machine.threads < 1:
+        raise InputError(f"the threads must be positive, not {machine.threads}; leave the flag out to use all cores")
+    name = machine.device or ("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+        torch.empty(1, device=device)
+    except (RuntimeError, AssertionError) as error:
+        raise InputError(
+            f"there is no device {name!r} on this machine; use cpu, or cuda where there is a GPU"
+        ) from error
+    precision = {"bf16": torch.bfloat16, "fp32": torch.float32, None: None}[machine.precision]
+    threads = (
+        machine.threads or len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    )
+    return Place(device, precision or _native_precision(device), threads, machine.compile)
+
+
+def resolve(recipe: Recipe, images: ImageSet, place: Place) -> Recipe:
+    """The same recipe with everything chosen that was left open, from the images' size and count and the machine.
+
+    Small images (up to 64 px) get views of their own size and the small stem; photographs 64 px on a CPU and 224 px on
+    a GPU. A CPU gets resnet8w and as many epochs as take a few minutes, a GPU resnet18 and 200 epochs. The queue takes
+    at most half the set, so that few of its keys are views of the query's own image.
+    """
+    count, stored = len(images), min(images.pixels.shape[2:])
+    gpu = place.device.type == "cuda"
+    size = recipe.views.size or min(stored, 224 if gpu else 64)
+    views = replace(recipe.views, size=size, blur=_or(recipe.views.blur, 0.5 if size > 64 else 0.0))
+    network = replace(
+        recipe.network,
+        encoder=recipe.network.encoder or ("resnet18" if gpu else "resnet8w"),
+        stem=recipe.network.stem or ("small" if size <= 64 else "imagenet"),
+    )
+    batch = _or(recipe.optimisation.batch, min(256, _power_of_two(count // 2)))
+    epochs = _or(recipe.optimisation.epochs, 200 if gpu else max(1, min(1000, 600_000 * 32**2 // (count * size**2))))
+    optimisation = replace(recipe.optimisation, batch=batch, epochs=epochs)
+    if batch % network.splits and recipe.optimisation.batch is None:
+        network = replace(network, splits=1)
+    chosen = {"views": views, "network": network, "optimisation": optimisation}
+    if "negatives" in recipe.arguments:
+        chosen["negatives"] = _or(recipe.negatives, min(4096, _power_of_two(count // 2)))
+    return find_recipe(recipe.name)(**{**recipe.arguments, **chosen})
+
+
+def assemble(recipe: Recipe, images: ImageSet, place: Place, seed: int) -> Training:
+    """Build the training that a resolved recipe describes; the same seed gives the same training.
+
+    Raises:
+        InputError: an argument that nothing can be built with.
+    """
+    _check(recipe, images)
+    o, size = recipe.optimisation, recipe.views.size or 0
+    branch = make_branch(recipe.network, place.precision, seed).to(place.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    generator = {p: seeded(seed, p, place.device if p in ("features", "queue") else "cpu") for p in PURPOSES}
+    method = recipe.build(branch, recipe.plan(), recipe.contrast(), generator["queue"])
+    assert isinstance(method, nn.Module)
+    method.to(place.device)
+    batches = Batches(images, o.batch or 0, place.device, generator["order"])
+    lr = o.lr * batches.batch / 256
+    steps, warmup = (o.epochs or 0) * len(batches), round(o.warmup * len(batches))
+    schedule: Schedule = cosine(lr, steps, warmup)
+    if o.schedule == "steps":
+        schedule = step_decay(lr, (round(0.6 * steps), round(0.8 * steps)), warmup=warmup)
+    mean, std = images.mean_std()
+    if place.compile:
+        method.online.compile()
+    return Training(
+        method=method,
+        batches=batches,
+        sizes=images.sizes,
+        optimizer=make_optimizer(o.optimizer, method.online, lr=lr, weight_decay=o.weight_decay),
+        schedule=schedule,
+        views=generator["views"],
+        features=generator["features"],
+        size=size,
+        mean=mean.to(place.device),
+        std=std.to(place.device),
+        epochs=o.epochs or 0,
+        accumulate=o.accumulate,
+        render=torch.compile(render) if place.compile else render,
+    )
+
+
+def make_branch(network: Network, precision: torch.dtype, seed: int) -> Branch:
+    """The branch at its initialisation: also the randomly initialised baseline of the evaluation."""
+    generator = seeded(seed, "weights", "cpu")
+    norm = partial(SplitBatchNorm2d, splits=network.splits) if network.splits > 1 else nn.BatchNorm2d
+    encoder = make_encoder(network.encoder or "", stem=network.stem or "", norm=norm, generator=generator)
+    if network.head == "linear":
+        head = linear_head(encoder.features, network.dim, generator)
+    else:
+        head = mlp_head(encoder.features, network.hidden, network.dim, generator=generator)
+    return Branch(encoder, {"z": head}, precision)
+
+
+def seeded(seed: int, purpose: str, device: torch.device | str) -> torch.Generator:
+    """The generator of one purpose; purposes do not share numbers, whatever the seed."""
+    return torch.Generator(device).manual_seed(seed * len(PURPOSES) + PURPOSES.index(purpose))
+
+
+def _check(recipe: Recipe, images: ImageSet) -> None:
+    o = recipe.optimisation
+    for name, value in (
+        ("epochs", o.epochs),
+        ("batch", o.batch),
+        ("accumulate", o.accumulate),
+        ("size", recipe.views.size),
+    ):
+        if value is None or value < 1:
+            raise InputError(f"{name} must be a positive whole number, not {value}")
+    if (o.batch or 0) % o.accumulate:
+        raise InputError(f"a batch of {o.batch} cannot be cut in {o.accumulate} equal parts; choose a divisor")
+    if not math.isfinite(o.warmup) or o.warmup < 0:
+        raise InputError(f"the warm-up must be a number of epochs, not {o.warmup}")
+
+
+def _native_precision(device: torch.device) -> torch.dtype:
+    """bfloat16 where the hardware multiplies in it, float32 elsewhere."""
+    if device.type == "cuda":
+        native = torch.cuda.is_bf16_supported(including_emulation=False)
+    else:
+        native = device.type == "cpu" and torch.cpu._is_avx512_bf16_supported()
+    return torch.bfloat16 if native else torch.float32
+
+
+def _power_of_two(limit: int) -> int:
+    """The largest power of two up to `limit`, and 1 at least."""
+    return 1 << max(0, limit.bit_length() - 1)
+
+
+def _or(value: T | None, default: T) -> T:
+    return default if value is None else value

@@ -1,0 +1,158 @@
+"""Groups of arguments that recipes share. Every field is a flag of `pairlens train`; None is chosen from the data."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from pairlens.errors import InputError
+from pairlens.optim import OptimizerName
+from pairlens.pairs import Transform, identity
+from pairlens.transforms import (
+    Gradient,
+    NegativesSee,
+    Per,
+    chain,
+    negative_extrapolation,
+    negative_interpolation,
+    positive_extrapolation,
+    positive_interpolation,
+    starting_at,
+)
+from pairlens.views.crops import random_resized_crop
+from pairlens.views.plans import Augmentation
+
+
+@dataclass(frozen=True)
+class Network:
+    """The encoder and its projection head."""
+
+    encoder: str | None = None
+    """resnet8w, resnet10w, resnet18, resnet34 or resnet50."""
+    stem: Literal["small", "imagenet"] | None = None
+    """First layers: small (3x3, up to 64 px) or imagenet (7x7 and pooling)."""
+    head: Literal["linear", "mlp"] = "mlp"
+    """Projection head: one linear layer, or hidden layers with ReLU."""
+    hidden: int = 512
+    """Width of the MLP head's hidden layer."""
+    dim: int = 128
+    """Dimensions of the embedding."""
+    splits: int = 1
+    """Parts of a batch that are normalised apart, as on so many devices; with 2 or more MoCo shuffles its keys."""
+
+
+@dataclass(frozen=True)
+class Views:
+    """The distribution of the augmented views."""
+
+    size: int | None = None
+    """Side of a view, pixels."""
+    crop: tuple[float, float] = (0.2, 1.0)
+    """Least and greatest share of the image's area that a crop takes."""
+    jitter: tuple[float, float, float, float] = (0.4, 0.4, 0.4, 0.1)
+    """Strengths of brightness, contrast, saturation and hue (turns)."""
+    jitter_probability: float = 0.8
+    """Probability of the colour jitter."""
+    gray: float = 0.2
+    """Probability of a gray view."""
+    blur: float | None = None
+    """Probability of a blur; by default 0.5 for views above 64 px, and 0 below."""
+    flip: float = 0.5
+    """Probability of a mirrored view."""
+
+    def augmentation(self) -> Augmentation:
+        """The view's distribution; `blur` must be resolved."""
+        return Augmentation(
+            crop=random_resized_crop(self.crop),
+            flip=self.flip,
+            jitter=self.jitter,
+            jitter_probability=self.jitter_probability,
+            gray=self.gray,
+            blur=self.blur or 0.0,
+        )
+
+
+@dataclass(frozen=True)
+class Optimisation:
+    """The budget, the optimiser and its schedule."""
+
+    epochs: int | None = None
+    """Passes over the training set; by default as many as take a few minutes on this machine."""
+    batch: int | None = None
+    """Images of a step; 256, or less for a small set."""
+    accumulate: int = 1
+    """Parts in which a batch is compared one after the other, to save memory."""
+    optimizer: OptimizerName = "sgd"
+    """sgd, adamw or lars."""
+    lr: float = 0.12
+    """Learning rate for a batch of 256; it is scaled in proportion to the batch."""
+    weight_decay: float = 5e-4
+    """Weight decay."""
+    schedule: Literal["cosine", "steps"] = "cosine"
+    """cosine, or steps: a tenth at 60 % and again at 80 % of the training."""
+    warmup: float = 0.0
+    """Epochs over which the learning rate rises from 0."""
+
+
+@dataclass(frozen=True)
+class FeatureTransform:
+    """Feature transformation (FT, Section 4): reshape the pairs between embedding and loss. Off by default."""
+
+    extrapolate: float | None = None
+    """Extrapolate positives: alpha of Beta(alpha, alpha) + 1 (the paper: 2.0)."""
+    interpolate: float | None = None
+    """Interpolate negatives: alpha of Beta(alpha, alpha) (the paper: 1.6)."""
+    interpolate_positives: float | None = None
+    """Interpolate positives instead (the paper's ablation, which hurts): alpha."""
+    extrapolate_negatives: float | None = None
+    """Extrapolate negatives instead: alpha."""
+    per: Per = "step"
+    """One lambda for each step, pair, dimension (Eq. 6) or element."""
+    renormalise: bool = False
+    """Bring transformed features back to unit length."""
+    union: bool = False
+    """Keep the original negatives beside the mixed ones (Table 5)."""
+    ft_start: int = 0
+    """Epoch from which the transformation is applied (Table 6)."""
+    gradient: Gradient = "query"
+    """What the transformed positives' gradient reaches: query, one_sided or both."""
+    negatives_see: NegativesSee = "transformed"
+    """Negatives are scored with the transformed query, or with the raw one."""
+
+    def transform(self) -> Transform:
+        """The chained transform; the identity where nothing is asked for."""
+        for one, other in (("extrapolate", "interpolate_positives"), ("interpolate", "extrapolate_negatives")):
+            if getattr(self, one) is not None and getattr(self, other) is not None:
+                raise InputError(f"{one} and {other} exclude each other; give one of them")
+        positive = {
+            "per": self.per,
+            "gradient": self.gradient,
+            "negatives_see": self.negatives_see,
+            "renormalise": self.renormalise,
+        }
+        negative = {"per": self.per, "union": self.union, "renormalise": self.renormalise}
+        parts = [
+            make(alpha, **arguments)
+            for make, alpha, arguments in (
+                (positive_extrapolation, self.extrapolate, positive),
+                (positive_interpolation, self.interpolate_positives, positive),
+                (negative_interpolation, self.interpolate, negative),
+                (negative_extrapolation, self.extrapolate_negatives, negative),
+            )
+            if alpha is not None
+        ]
+        if not parts:
+            return identity
+        return starting_at(self.ft_start, chain(*parts)) if self.ft_start else chain(*parts)
+
+
+@dataclass(frozen=True)
+class Machine:
+    """Where and how the training runs; nothing here belongs to the method."""
+
+    device: str | None = None
+    """cpu, cuda or cuda:1; a GPU where there is one."""
+    precision: Literal["bf16", "fp32"] | None = None
+    """bf16 where the machine has it in hardware; losses, queues and updates are float32 always."""
+    threads: int | None = None
+    """CPU threads; all cores."""
+    compile: bool = False
+    """Compile views and networks with torch.compile: a minute's start, and some per cent of speed."""
