@@ -82,6 +82,7 @@ def test_beta_stays_in_the_unit_interval(alpha: float) -> None:
     found = beta(alpha, (200_000,), torch.Generator().manual_seed(1)).double()
     assert not found.isnan().any()
     assert ((found >= 0) & (found <= 1)).all()
+    assert (found == 0.5).sum() < 5  # no pile where both gammas underflow
     deviation = (1 / (4 * (2 * alpha + 1))) ** 0.5
     assert abs(found.mean().item() - 0.5) < 5 * deviation / len(found) ** 0.5
     assert found.std().item() == pytest.approx(deviation, rel=0.02)
