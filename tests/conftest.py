@@ -5,17 +5,20 @@ B images of the batch.
 
 import importlib
 from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
 
 import hypothesis
 import jaxtyping
 import pytest
 import torch
 
+if TYPE_CHECKING:
+    from pairlens.draw import Draw
+
 # Annotations that the hook cannot read ("K+J" in a record, typing.Self): imported unchecked, before the hook.
-for unchecked in ("pairlens.pairs", "pairlens.views.params"):
-    importlib.import_module(unchecked)
+for name in ("pairlens.pairs", "pairlens.views.params"):
+    importlib.import_module(name)
 jaxtyping.install_import_hook("pairlens", "beartype.beartype")
-Draw = importlib.import_module("pairlens.draw").Draw
 
 torch.set_num_threads(1)
 hypothesis.settings.register_profile("repeatable", derandomize=True, deadline=None, max_examples=50)
@@ -26,6 +29,8 @@ def draw_of(
     batch: int = 8, epoch: int = 0, step: int = 0, seed: int = 0, *, height: int = 32, width: int = 32
 ) -> "Draw":
     """The draw of one step over the first `batch` images, all of one size (pixels), with fresh seeded generators."""
+    from pairlens.draw import Draw  # after the hook
+
     return Draw(
         index=torch.arange(batch),
         sizes=torch.tensor([[height, width]]).expand(batch, 2).contiguous(),

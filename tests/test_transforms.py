@@ -166,14 +166,20 @@ def test_positive_lambda_follows_the_stated_law(
 
 def test_the_papers_alphas_are_the_defaults(make_draw: MakeDraw) -> None:
     pairs = some_pairs()
-    for factory, alpha in [(positive_extrapolation, 2.0), (positive_interpolation, 2.0), (negative_interpolation, 1.6)]:
+    stated_alphas: list[tuple[Callable[..., Transform], float]] = [
+        (positive_extrapolation, 2.0),
+        (positive_interpolation, 2.0),
+        (negative_interpolation, 1.6),
+    ]
+    for factory, alpha in stated_alphas:
         default, stated = factory()(pairs, make_draw()), factory(alpha)(pairs, make_draw())
         assert torch.equal(default.query, stated.query)
         assert torch.equal(default.negatives, stated.negatives)
 
 
 def test_each_permutation_of_the_negatives_is_as_likely(make_draw: MakeDraw) -> None:
-    mix, draw, seen = negative_interpolation(2.0, per="step"), make_draw(), Counter()
+    mix, draw = negative_interpolation(2.0, per="step"), make_draw()
+    seen: Counter[tuple[int, ...]] = Counter()
     for _ in range(1200):
         mixed = one_hot_mixture(mix, draw, 3)
         partner = (mixed - torch.diag(mixed.diagonal())).abs().argmax(1)

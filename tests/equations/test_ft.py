@@ -14,7 +14,7 @@ from torch import Tensor
 
 from pairlens.losses import info_nce
 from pairlens.pairs import Pairs, score
-from pairlens.transforms import extrapolate_positives, mix_negatives
+from pairlens.transforms import Gradient, extrapolate_positives, mix_negatives
 
 B, K, D = 4, 6, 5
 LAMBDA_SHAPES = [(1, 1), (-1, 1), (1, D), (-1, D)]  # -1: the number of rows
@@ -44,7 +44,7 @@ def dot(a: list[float], b: list[float]) -> float:
     return math.fsum(x * y for x, y in zip(a, b, strict=True))
 
 
-def close(found: Tensor, expected: Tensor | list) -> None:
+def close(found: Tensor, expected: Tensor | list | float) -> None:
     torch.testing.assert_close(found, torch.as_tensor(expected, dtype=torch.float64), rtol=1e-10, atol=1e-12)
 
 
@@ -124,7 +124,7 @@ def normalise_by_loops(rows: list[list[float]]) -> list[list[float]]:
 @pytest.mark.parametrize(("low", "high"), [(1.0, 2.0), (0.0, 1.0)])
 @pytest.mark.parametrize("renormalise", [False, True])
 def test_eq_3_and_6_of_positives(
-    gradient: str, shape: tuple[int, int], low: float, high: float, renormalise: bool
+    gradient: Gradient, shape: tuple[int, int], low: float, high: float, renormalise: bool
 ) -> None:
     pairs = some_pairs(2)
     lam = uniform((B if shape[0] < 0 else 1, shape[1]), low, high)
@@ -167,7 +167,7 @@ def test_the_stated_range_is_reached_at_its_ends() -> None:
 
 
 @pytest.mark.parametrize("gradient", ["query", "one_sided", "both"])
-def test_lambda_one_is_the_identity(gradient: str) -> None:
+def test_lambda_one_is_the_identity(gradient: Gradient) -> None:
     pairs = some_pairs(4)
     found = extrapolate_positives(pairs, torch.ones(1, 1, dtype=torch.float64), gradient=gradient)
     mixed = mix_negatives(pairs, torch.ones(1, 1, dtype=torch.float64), torch.arange(K).roll(1))

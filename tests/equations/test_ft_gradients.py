@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from pairlens.pairs import Pairs, score
-from pairlens.transforms import extrapolate_positives, mix_negatives
+from pairlens.transforms import Gradient, NegativesSee, extrapolate_positives, mix_negatives
 
 B, K, D = 3, 4, 5
 MODES = ["query", "one_sided", "both"]
@@ -48,13 +48,13 @@ def close(found: Tensor, expected: Tensor, tolerance: float = 1e-10) -> None:
     torch.testing.assert_close(found, expected, rtol=tolerance, atol=tolerance)
 
 
-def factor(mode: str, lam: float) -> float:
+def factor(mode: Gradient, lam: float) -> float:
     return lam**2 if mode == "one_sided" else 1 + 2 * lam * (lam - 1)
 
 
 @pytest.mark.parametrize("lam", [0.3, 1.0, 1.5, 1.9])
 @pytest.mark.parametrize("mode", MODES)
-def test_the_query_gradient_is_the_plain_one_times_the_factor(mode: str, lam: float) -> None:
+def test_the_query_gradient_is_the_plain_one_times_the_factor(mode: Gradient, lam: float) -> None:
     pairs = live_pairs()
     plain = along_the_sphere(gradient_of(score(pairs).positive.sum(), pairs.query), pairs.query.detach())
     transformed = score(extrapolate_positives(pairs, lam_of(lam), gradient=mode)).positive.sum()
@@ -70,7 +70,7 @@ def test_the_factors_at_one_and_a_half() -> None:
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_only_both_lets_the_key_learn(mode: str) -> None:
+def test_only_both_lets_the_key_learn(mode: Gradient) -> None:
     pairs = live_pairs(1)
     total = score(extrapolate_positives(pairs, lam_of(1.5), gradient=mode)).positive.sum()
     expected = torch.zeros(B, D, dtype=torch.float64)
@@ -80,7 +80,7 @@ def test_only_both_lets_the_key_learn(mode: str) -> None:
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_the_gradient_mode_leaves_the_values_alone(mode: str) -> None:
+def test_the_gradient_mode_leaves_the_values_alone(mode: Gradient) -> None:
     pairs = live_pairs(2)
     plain = score(extrapolate_positives(pairs, lam_of(1.3)))
     found = score(extrapolate_positives(pairs, lam_of(1.3), gradient=mode))
@@ -100,7 +100,7 @@ def score_by_loops(live: list[float], frozen: list[float], key: list[float], lam
 @pytest.mark.parametrize("renormalise", [False, True])
 @pytest.mark.parametrize("per_dimension", [False, True])
 @pytest.mark.parametrize("mode", MODES)
-def test_the_query_gradient_equals_finite_differences(mode: str, per_dimension: bool, renormalise: bool) -> None:
+def test_the_query_gradient_equals_finite_differences(mode: Gradient, per_dimension: bool, renormalise: bool) -> None:
     pairs, h = live_pairs(3), 1e-6
     lam = 1 + torch.rand(1, D if per_dimension else 1, dtype=torch.float64, generator=torch.Generator().manual_seed(4))
     transformed = extrapolate_positives(pairs, lam, gradient=mode, renormalise=renormalise)
@@ -119,7 +119,7 @@ def test_the_query_gradient_equals_finite_differences(mode: str, per_dimension: 
 
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("negatives_see", ["transformed", "raw"])
-def test_the_gradient_of_negative_scores(mode: str, negatives_see: str) -> None:
+def test_the_gradient_of_negative_scores(mode: Gradient, negatives_see: NegativesSee) -> None:
     pairs, lam = live_pairs(5), 1.4
     transformed = extrapolate_positives(pairs, lam_of(lam), gradient=mode, negatives_see=negatives_see)
     total = score(transformed).negative.sum()
