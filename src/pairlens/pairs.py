@@ -45,16 +45,20 @@ def identity(pairs: Pairs, draw: Draw) -> Pairs:
 
 
 def score(pairs: Pairs) -> Scores:
-    """Inner products of each query with its key and with its negatives, in float32 or wider (FT, Section 3.1)."""
+    """Inner products of each query with its key and with its negatives (FT, Section 3.1).
+
+    Autocast is off here: temperatures amplify rounding, so scores keep the embeddings' own precision.
+    """
     anchor = pairs.query if pairs.anchor is None else pairs.anchor
-    positive = (pairs.query * pairs.key).sum(1)
-    negative = anchor @ pairs.negatives.T
     excluded = pairs.excluded
-    if pairs.own is not None:
-        own = torch.einsum("bd,bjd->bj", anchor, pairs.own)
-        negative = torch.cat([negative, own], 1)
-        if excluded is not None:
-            excluded = torch.cat([excluded, torch.zeros_like(own, dtype=torch.bool)], 1)
+    with torch.autocast(pairs.query.device.type, enabled=False):
+        positive = (pairs.query * pairs.key).sum(1)
+        negative = anchor @ pairs.negatives.T
+        if pairs.own is not None:
+            own = torch.einsum("bd,bjd->bj", anchor, pairs.own)
+            negative = torch.cat([negative, own], 1)
+            if excluded is not None:
+                excluded = torch.cat([excluded, torch.zeros_like(own, dtype=torch.bool)], 1)
     return Scores(positive, negative, excluded)
 
 

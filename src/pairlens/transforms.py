@@ -158,6 +158,7 @@ def beta(alpha: float, shape: tuple[int, ...], generator: torch.Generator) -> Fl
     `torch.distributions.Beta` draws from the global generator only; this calls the kernel beneath it. Gammas of a small
     alpha underflow in float32 (both may be 0, and their ratio NaN), hence float64.
     """
+    _check_alpha(alpha)
     concentration = torch.full((*shape, 2), alpha, dtype=torch.float64, device=generator.device)
     return torch._sample_dirichlet(concentration, generator=generator)[..., 0].float()
 
@@ -189,8 +190,7 @@ def _negatives(draw_lam: DrawLambda, *, union: bool, renormalise: bool) -> Trans
 
 def _lambda(alpha: float, shift: float, per: Per) -> DrawLambda:
     """How lambda is drawn for the rows it mixes: Beta(alpha, alpha) + shift, of the shape that `per` names."""
-    if not alpha > 0:
-        raise InputError(f"alpha of the Beta distribution must be positive, not {alpha}; FT uses 1.6 and 2.0")
+    _check_alpha(alpha)
     _check(per, Per, "per")
 
     def draw_lam(rows: Tensor, draw: Draw) -> Tensor:
@@ -199,6 +199,11 @@ def _lambda(alpha: float, shift: float, per: Per) -> DrawLambda:
         return (beta(alpha, (n, d), draw.features) + shift).to(rows.dtype)
 
     return draw_lam
+
+
+def _check_alpha(alpha: float) -> None:
+    if not alpha > 0:
+        raise InputError(f"alpha of the Beta distribution must be positive, not {alpha}; FT uses 1.6 and 2.0")
 
 
 def _check(value: str, allowed: object, name: str) -> None:
