@@ -3,7 +3,6 @@
 B images of the batch.
 """
 
-import importlib
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
@@ -15,9 +14,6 @@ import torch
 if TYPE_CHECKING:
     from pairlens.draw import Draw
 
-# Annotations that the hook cannot read ("K+J" in a record, typing.Self): imported unchecked, before the hook.
-for name in ("pairlens.pairs", "pairlens.views.params"):
-    importlib.import_module(name)
 jaxtyping.install_import_hook("pairlens", "beartype.beartype")
 
 torch.set_num_threads(1)

@@ -26,4 +26,4 @@ def info_nce(scores: Scores, temperature: float) -> Float[Tensor, ""]:
     logits = scores.negative / temperature
     if scores.excluded is not None:
         logits = logits.masked_fill(scores.excluded, -torch.inf)
-    return F.softplus(torch.logsumexp(logits, 1) - scores.positive / temperature).mean()
+    return F.softplus(torch.logsumexp(logits, 1) - scores.positive / temperature, threshold=40).mean()

@@ -30,8 +30,8 @@ class Scores:
     """Cosines (inner products, where a transform left the unit sphere): what a loss is a function of."""
 
     positive: Float[Tensor, "B"]
-    negative: Float[Tensor, "B K+J"]  # shared negatives first, own ones after
-    excluded: Bool[Tensor, "B K+J"] | None = None
+    negative: Float[Tensor, "B M"]  # M = K + J: shared negatives first, own ones after
+    excluded: Bool[Tensor, "B M"] | None = None
 
 
 Transform = Callable[[Pairs, Draw], Pairs]

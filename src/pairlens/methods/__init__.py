@@ -4,7 +4,7 @@ A method is a module with a plan and two functions; there is no base class, this
 """
 
 from collections.abc import Mapping
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from torch import Tensor
 
@@ -14,6 +14,7 @@ from pairlens.pairs import Step
 from pairlens.views.plans import Plan
 
 
+@runtime_checkable
 class Method(Protocol):
     """What `fit` asks of a method. It is an `nn.Module`, which brings the last three functions."""
 

@@ -36,7 +36,7 @@ class SimCLR(nn.Module):
         """Nothing lives outside the gradient's reach."""
 
 
-def own_pair(batch: int, device: torch.device) -> Bool[Tensor, "2*B 2*B"]:
+def own_pair(batch: int, device: torch.device) -> Bool[Tensor, "{2*batch} {2*batch}"]:
     """Which of the 2B views are no negatives of a view: itself, and the other view of its image."""
     image = torch.arange(2 * batch, device=device) % batch
     return image[:, None] == image[None, :]

@@ -5,7 +5,6 @@ B images of the batch.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
-from typing import Self
 
 import torch
 from jaxtyping import Bool, Float, Integer
@@ -40,7 +39,7 @@ class ViewParams:
     texture: Integer[Tensor, "B"]  # index of the pre-made stylised copy; 0 = the image itself
 
     @classmethod
-    def identity(cls, batch: int) -> Self:
+    def identity(cls, batch: int) -> "ViewParams":
         """Parameters under which every view is the whole image, unchanged but for the resize."""
         return cls(
             crop=torch.tensor([0.0, 0.0, 1.0, 1.0]).repeat(batch, 1),
