@@ -127,9 +127,9 @@ def simclr_views(strength: float = 1.0, blur: float = 0.5) -> Augmentation:
 
 def weak_views(scale: tuple[float, float] = (0.08, 1.0)) -> Augmentation:
     """Crop and flip only: what the papers train their linear read-outs with."""
-    return Augmentation(crop=random_resized_crop(scale), jitter=(0, 0, 0, 0), jitter_probability=0.0, gray=0.0)
+    return Augmentation(crop=random_resized_crop(scale), jitter=(0.0, 0.0, 0.0, 0.0), jitter_probability=0.0, gray=0.0)
 
 
 def plain_views() -> Augmentation:
     """The whole image, resized and otherwise unchanged: what evaluation encodes."""
-    return Augmentation(crop=full_image(), flip=0.0, jitter=(0, 0, 0, 0), jitter_probability=0.0, gray=0.0)
+    return Augmentation(crop=full_image(), flip=0.0, jitter=(0.0, 0.0, 0.0, 0.0), jitter_probability=0.0, gray=0.0)

@@ -1,0 +1,146 @@
+"""Augmentations and plans: what is drawn, how often, in which range, and from which generator."""
+
+import dataclasses
+from collections.abc import Callable
+
+import pytest
+import torch
+from scipy import stats
+
+from pairlens.draw import Draw
+from pairlens.errors import InputError
+from pairlens.views.crops import full_image
+from pairlens.views.plans import (
+    Augmentation,
+    moco_v1_views,
+    moco_v2_views,
+    plain_views,
+    simclr_views,
+    two_views,
+    weak_views,
+)
+
+MakeDraw = Callable[..., Draw]
+N = 20_000
+
+
+def uniform_pvalue(values: torch.Tensor, low: float, high: float) -> float:
+    return float(stats.kstest(values.double(), stats.uniform(low, high - low).cdf).pvalue)
+
+
+def test_factors_are_color_jitters(make_draw: MakeDraw) -> None:
+    params = Augmentation(jitter=(0.4, 1.5, 0.2, 0.1)).draw(make_draw(N))
+    ranges = [(0.6, 1.4), (0.0, 2.5), (0.8, 1.2), (-0.1, 0.1)]  # max(0, 1 - s) to 1 + s; hue -s to s
+    for column, (low, high) in zip(params.factors.T, ranges, strict=True):
+        assert low - 1e-6 <= column.min()
+        assert column.max() <= high + 1e-6
+        assert uniform_pvalue(column, low, high) > 1e-3
+
+
+def test_orders_are_uniform_permutations(make_draw: MakeDraw) -> None:
+    order = Augmentation().draw(make_draw(N)).order
+    assert torch.equal(order.sort(1).values, torch.arange(4).expand(N, 4))
+    counts = torch.unique(order, dim=0, return_counts=True)[1]
+    assert len(counts) == 24
+    assert stats.chisquare(counts).pvalue > 1e-3
+
+
+@pytest.mark.parametrize("p", [0.0, 0.3, 1.0])
+def test_probabilities(make_draw: MakeDraw, p: float) -> None:
+    params = Augmentation(flip=p, jitter_probability=p, gray=p, blur=p, rotation=p).draw(make_draw(N))
+    for applied in (params.flip, params.jittered, params.gray, params.blur > 0, params.rotation > 0):
+        assert abs(applied.double().mean() - p) < 0.015
+        if p in {0, 1}:
+            assert applied.double().mean() == p
+
+
+def test_what_is_applied_is_independent(make_draw: MakeDraw) -> None:
+    params = Augmentation(flip=0.5, jitter_probability=0.5, gray=0.5, blur=0.5, rotation=0.5).draw(make_draw(N))
+    numbers = [params.flip, params.jittered, params.gray, params.blur > 0, params.rotation > 0]
+    table = torch.cat([torch.stack(numbers).double(), params.factors.T.double(), params.crop.T[2:].double()])
+    correlation = torch.corrcoef(table) - torch.eye(len(table))
+    correlation[-2:, -2:] = 0  # width and height of one crop do depend on each other
+    assert correlation.abs().max() < 0.04
+
+
+def test_sigma_and_turns(make_draw: MakeDraw) -> None:
+    params = Augmentation(blur=1.0, blur_sigma=(0.1, 2.0), rotation=1.0).draw(make_draw(N))
+    assert uniform_pvalue(params.blur, 0.1, 2.0) > 1e-3
+    assert stats.chisquare(torch.bincount(params.rotation)[1:]).pvalue > 1e-3
+    assert set(params.rotation.tolist()) == {1, 2, 3}
+
+
+def test_switching_one_augmentation_leaves_the_others(make_draw: MakeDraw) -> None:
+    one = Augmentation().draw(make_draw(64)).tensors()
+    other = Augmentation(gray=1.0, blur=1.0, rotation=1.0, flip=0.0).draw(make_draw(64)).tensors()
+    for name in ("crop", "factors", "order", "jittered", "texture"):
+        assert torch.equal(one[name], other[name])
+
+
+def test_only_the_views_generator_is_drawn_from(make_draw: MakeDraw) -> None:
+    draw = make_draw(16)
+    features, default = draw.features.get_state(), torch.get_rng_state()
+    two_views(moco_v2_views())(draw)
+    assert torch.equal(features, draw.features.get_state())
+    assert torch.equal(default, torch.get_rng_state())
+
+
+def test_two_views_are_query_then_key(make_draw: MakeDraw) -> None:
+    strong, weak = moco_v2_views(), weak_views()
+    views = two_views(strong, weak)(make_draw(16))
+    draw = make_draw(16)
+    for name, augmentation in (("query", strong), ("key", weak)):
+        for field, value in augmentation.draw(draw).tensors().items():
+            assert torch.equal(value, views[name].tensors()[field]), (name, field)
+    assert list(views) == ["query", "key"]
+
+
+def test_two_views_of_one_augmentation_differ(make_draw: MakeDraw) -> None:
+    views = two_views(simclr_views())(make_draw(16))
+    assert not torch.equal(views["query"].crop, views["key"].crop)
+    assert not torch.equal(views["query"].factors, views["key"].factors)
+
+
+def test_seeded(make_draw: MakeDraw) -> None:
+    one, same, other = (two_views(moco_v2_views())(make_draw(16, seed=s))["key"].tensors() for s in (1, 1, 2))
+    assert all(torch.equal(one[k], same[k]) for k in one)
+    assert not torch.equal(one["factors"], other["factors"])
+
+
+def test_presets_hold_the_papers_numbers(make_draw: MakeDraw) -> None:
+    v1, v2, simclr, small = moco_v1_views(), moco_v2_views(), simclr_views(), simclr_views(0.5, blur=0.0)
+    assert (v1.jitter, v1.jitter_probability, v1.gray, v1.blur, v1.flip) == ((0.4, 0.4, 0.4, 0.4), 1.0, 0.2, 0.0, 0.5)
+    assert (v2.jitter, v2.jitter_probability, v2.gray, v2.blur) == ((0.4, 0.4, 0.4, 0.1), 0.8, 0.2, 0.5)
+    assert v2.blur_sigma == simclr.blur_sigma == (0.1, 2.0)
+    assert (simclr.jitter, simclr.jitter_probability, simclr.blur) == ((0.8, 0.8, 0.8, 0.2), 0.8, 0.5)
+    assert (small.jitter, small.blur) == ((0.4, 0.4, 0.4, 0.1), 0.0)
+    for view, least in ((v1, 0.2), (v2, 0.2), (simclr, 0.08), (weak_views(), 0.08)):
+        area = view.draw(make_draw(N, height=500, width=500)).crop[:, 2:].prod(1)
+        assert least - 0.005 < area.min() < least + 0.01
+        assert area.max() > 0.98
+
+
+def test_plain_views_change_nothing(make_draw: MakeDraw) -> None:
+    params = plain_views().draw(make_draw(8))
+    assert torch.equal(params.crop, torch.tensor([0.0, 0, 1, 1]).expand(8, 4))
+    assert not torch.stack([params.flip, params.jittered, params.gray, params.blur > 0, params.rotation > 0]).any()
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("flip", 1.1),
+        ("gray", -0.1),
+        ("blur", float("nan")),
+        ("rotation", 2.0),
+        ("jitter_probability", -1.0),
+        ("jitter", (-0.1, 0.4, 0.4, 0.1)),
+        ("jitter", (0.4, 0.4, 0.4, 0.6)),
+        ("jitter", (0.4, 0.4, float("inf"), 0.1)),
+        ("blur_sigma", (0.0, 1.0)),
+        ("blur_sigma", (2.0, 1.0)),
+    ],
+)
+def test_bad_arguments(field: str, value: object) -> None:
+    with pytest.raises(InputError, match="give"):
+        dataclasses.replace(Augmentation(full_image()), **{field: value})
