@@ -88,10 +88,15 @@ def load_checkpoint(path: Path, t: Training) -> float:
     return seconds
 
 
-def load_encoder(path: Path, encoder: nn.Module) -> None:
-    """Load `encoder.safetensors`, or any file with the encoder's (torchvision's) names."""
+def load_encoder(path: Path, encoder: nn.Module, prefix: str = "") -> None:
+    """Load an encoder from `encoder.safetensors`, or from the part of a checkpoint's weights below `prefix`.
+
+    Raises:
+        InputError: the file is missing, truncated, or of another encoder.
+    """
+    weights = {k.removeprefix(prefix): v for k, v in _tensors(path).items() if k.startswith(prefix)}
     try:
-        encoder.load_state_dict(_tensors(path))
+        encoder.load_state_dict(weights)
     except RuntimeError as error:
         raise InputError(
             f"{path} holds the weights of another encoder than the run's; evaluate the run it is from"

@@ -1,0 +1,97 @@
+"""Evaluating a run as a user means it: from a run folder to accuracies beside their baselines, kept in the folder."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from pairlens.assemble import find_place, make_branch
+from pairlens.errors import InputError
+from pairlens.evaluate.protocol import Solver, evaluate, neighbour_arrays
+from pairlens.pretrain import open_run_source
+from pairlens.recipes import restore
+from pairlens.record.checkpoint import checkpoints, load_encoder
+from pairlens.record.run import Run, write_json
+from pairlens.settings import Machine
+
+Say = Callable[[str], None]
+NAMES = {"encoder": "trained encoder", "random": "random encoder", "pixels": "raw pixels"}
+
+
+def assess(
+    run: Run,
+    *,
+    solver: Solver = "lbfgs",
+    seed: int = 0,
+    say: Say = print,
+    progress: Callable[[str, int, int], None] = lambda what, done, total: None,
+) -> dict[str, Any]:
+    """Evaluate a run's encoder against both baselines; write `evaluation.json` and `neighbours.npz` in its folder.
+
+    A finished run's encoder is taken, or else that of its newest checkpoint.
+
+    Raises:
+        InputError: there is nothing to evaluate yet, weights are damaged, or the source has changed.
+    """
+    call, info = run.call, run.info
+    place = find_place(Machine(**call["machine"]))
+    torch.set_num_threads(place.threads)
+    recipe = restore(call["method"], call["arguments"])
+    encoder = make_branch(recipe.network, place.precision, call["seed"]).encoder
+    step = load_trained(run, encoder)
+    source = open_run_source(run, say, lambda done, total: progress("reading images", done, total))
+    random_encoder = make_branch(recipe.network, place.precision, call["seed"]).encoder
+    mean, std = (torch.tensor(info["data"][name], device=place.device) for name in ("mean", "std"))
+    sight: dict[str, Any] = {"size": info["size"], "mean": mean, "std": std}
+    sight |= {"device": place.device, "precision": place.precision}
+    for network in (encoder, random_encoder):
+        network.to(place.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    result = evaluate(
+        encoder,
+        random_encoder,
+        source,
+        seed=seed,
+        plan=recipe.plan(),
+        solver=solver,
+        say=say,
+        progress=lambda done, total: progress("encoding images", done, total),
+        **sight,
+    )
+    result["step"] = step
+    write_json(run.folder / "evaluation.json", result)
+    arrays: dict[str, Any] = neighbour_arrays(encoder, source, seed=seed, **sight)
+    np.savez_compressed(run.folder / "neighbours.npz", **arrays)
+    return result
+
+
+def load_trained(run: Run, encoder: nn.Module) -> int:
+    """Load the finished encoder, or that of the newest checkpoint, and return the step it is from."""
+    saved = checkpoints(run.folder / "checkpoints")
+    final = run.folder / "encoder.safetensors"
+    if final.exists():
+        load_encoder(final, encoder)
+        return int(run.status.get("step", 0))
+    if not saved:
+        raise InputError(f"the run {run.folder} has no checkpoint yet; wait for the first one, or train it further")
+    load_encoder(saved[-1] / "weights.safetensors", encoder, prefix="online.encoder.")
+    return int(saved[-1].name.removeprefix("step-"))
+
+
+def table(result: dict[str, Any]) -> str:
+    """The accuracies as lines for a terminal."""
+    lines = []
+    if result["test"] is not None:
+        data = result["data"]
+        lines.append(f"top-1 accuracy on {data['test']:,} test images (top-5), seed {result['seed']}")
+        lines.append(f"  {'':16} {'kNN':>16} {'linear':>16}")
+        for name, label in NAMES.items():
+            cells = (result["test"][name][protocol] for protocol in ("knn", "linear"))
+            lines.append("  " + " ".join([f"{label:16}", *(f"{c['top1']:>8.1%} ({c['top5']:.1%})" for c in cells)]))
+    found = result["retrieval"]
+    if found is not None:
+        lines.append(f"finding another view of the same image among {found['images']:,}: top-1 (top-5)")
+        for name, label in NAMES.items():
+            lines.append(f"  {label:16} {found[name]['top1']:>8.1%} ({found[name]['top5']:.1%})")
+    return "\n".join(lines)

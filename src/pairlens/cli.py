@@ -1,0 +1,61 @@
+"""The command line: `pairlens train | resume | evaluate | report | data`.
+
+Exit codes: 0 done, 1 a defect of ours, 2 input that cannot be used, 130 interrupted (Ctrl-C), 143 terminated.
+"""
+
+import sys
+from collections.abc import Callable, Sequence
+
+from pairlens.errors import InputError
+
+USAGE = """\
+pairlens: contrastive pretraining on images that shows its positive and negative pairs
+
+  pairlens train SOURCE     pretrain an encoder; SOURCE is a folder of images, a data set's folder, or "scenes"
+  pairlens resume RUN       go on with an interrupted run, bit for bit
+  pairlens evaluate RUN     kNN and linear accuracy against two baselines, and the run's report
+  pairlens report RUN...    one self-contained page about one run, or several compared
+  pairlens data cifar10     put CIFAR-10 on disk
+
+pairlens COMMAND --help tells more. To try it without any data: pairlens train scenes
+"""
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Run a command and leave with its exit code."""
+    sys.exit(run(sys.argv[1:] if argv is None else list(argv)))
+
+
+def run(argv: list[str]) -> int:
+    """Run a command and return its exit code."""
+    from pairlens import __version__
+
+    if not argv or argv[0] in ("-h", "--help", "help"):
+        print(USAGE, end="")
+        return 0 if argv else 2
+    if argv[0] in ("-V", "--version"):
+        print(f"pairlens {__version__}")
+        return 0
+    try:
+        return _command(argv[0])(argv[1:])
+    except InputError as error:
+        print(f"pairlens: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("pairlens: interrupted", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        return 1
+
+
+def _command(name: str) -> Callable[[list[str]], int]:
+    """The function of a command; torch is imported only now, so that help and mistakes answer at once."""
+    names = ("train", "resume", "evaluate", "report", "data")
+    if name not in names:
+        raise InputError(f"there is no command {name!r}; use one of {', '.join(names)}")
+    from pairlens import commands
+
+    functions = dict(
+        zip(names, (commands.train, commands.resume, commands.evaluate, commands.report, commands.data), strict=True)
+    )
+    return functions[name]

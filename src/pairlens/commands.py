@@ -1,0 +1,184 @@
+"""What each command does: parse its flags with tyro, call the library, tell what happened and what comes next."""
+
+import signal
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Literal
+
+import tyro
+from tyro.conf import OmitArgPrefixes, Positional, arg
+
+from pairlens.console import Console
+from pairlens.data.download import download_cifar10
+from pairlens.pretrain import pretrain, reopen_run, start_run
+from pairlens.recipes import Recipe, find_recipe
+from pairlens.record.run import Run
+from pairlens.report.page import write_report
+from pairlens.settings import Machine
+
+EXIT = {"finished": 0, "interrupted": 128 + signal.SIGINT}
+
+
+def train(argv: list[str]) -> int:
+    """`pairlens train SOURCE [--method NAME] [flags]`."""
+    constructor = find_recipe(_method(argv))
+
+    def command(
+        source: Positional[str],
+        *,
+        recipe: Annotated[Recipe, arg(constructor=constructor)],
+        machine: Machine = Machine(),
+        method: str = "moco_v2",
+        out: Path | None = None,
+        labels: bool = False,
+        test: str | None = None,
+        seed: int = 0,
+        save_every: float = 60.0,
+        record: bool = True,
+    ) -> int:
+        """Pretrain an encoder on images.
+
+        Args:
+            source: a folder of images, a data set's folder, a .npy or .npz file, "scenes" or "scenes:shortcut".
+            recipe: the method's own arguments.
+            machine: where it runs.
+            method: moco_v1, moco_v2 or simclr; each has flags of its own.
+            out: the run's folder; runs/SOURCE-METHOD-NUMBER by default.
+            labels: read a plain folder's sub-folder names as labels (for evaluation only).
+            test: another source to evaluate on.
+            seed: of everything random.
+            save_every: seconds between checkpoints.
+            record: write statistics, histograms and sample views.
+        """
+        console = Console()
+        folder, training, images, place = start_run(
+            source,
+            recipe,
+            folder=out,
+            machine=machine,
+            labels=labels,
+            test=test,
+            seed=seed,
+            argv=argv,
+            say=console.say,
+            progress=console.decoding,
+        )
+        console.say(
+            f"{method}: {training.epochs} epochs of {len(training.batches)} steps, batch {training.batches.batch}, "
+            f"{training.size} px views, on {place.device} with {place.threads} threads, "
+            f"{str(place.precision).removeprefix('torch.')}"
+        )
+        console.say(f"run folder: {folder}")
+        watch = console.training(training)
+        state = pretrain(folder, training, images, save_every=save_every, record=record, watch=watch, say=console.say)
+        return _finish(folder, console, state)
+
+    return _parse(command, "train", argv)
+
+
+def resume(argv: list[str]) -> int:
+    """`pairlens resume RUN`."""
+
+    def command(run: Positional[Path], *, save_every: float = 60.0) -> int:
+        """Go on with an interrupted run from its newest checkpoint, bit for bit.
+
+        Args:
+            run: the run's folder.
+            save_every: seconds between checkpoints.
+        """
+        console = Console()
+        training, images, seconds = reopen_run(run, console.say, console.decoding)
+        console.say(f"resuming {run} at step {training.step} of {training.steps}")
+        watch = console.training(training)
+        state = pretrain(run, training, images, seconds=seconds, save_every=save_every, watch=watch, say=console.say)
+        return _finish(run, console, state)
+
+    return _parse(command, "resume", argv)
+
+
+def evaluate(argv: list[str]) -> int:
+    """`pairlens evaluate RUN`."""
+
+    def command(run: Positional[Path], *, solver: Literal["lbfgs", "sgd"] = "lbfgs", seed: int = 0) -> int:
+        """Measure kNN and linear accuracy against raw pixels and the randomly initialised encoder; write the report.
+
+        Args:
+            run: the run's folder.
+            solver: of the linear read-out: lbfgs (seconds), or sgd (the papers' protocol).
+            seed: of the read-out and of the examples shown.
+        """
+        from pairlens.assess import assess, table
+
+        console = Console()
+        result = assess(Run.open(run), solver=solver, seed=seed, say=console.say, progress=console.advance)
+        console.say(table(result))
+        page = write_report([Run.open(run)], run / "report.html")
+        console.say(f"report: {page}")
+        return 0
+
+    return _parse(command, "evaluate", argv)
+
+
+def report(argv: list[str]) -> int:
+    """`pairlens report RUN... [-o PAGE]`."""
+
+    def command(
+        runs: Positional[tuple[Path, ...]],
+        *,
+        output: Annotated[Path | None, arg(aliases=["-o"])] = None,
+    ) -> int:
+        """Write one self-contained page about one run, or several compared.
+
+        Args:
+            runs: run folders.
+            output: the page; RUN/report.html for one run, report.html here for several.
+        """
+        opened = [Run.open(folder) for folder in runs]
+        page = write_report(opened, output or (runs[0] / "report.html" if len(runs) == 1 else Path("report.html")))
+        Console().say(f"report: {page}")
+        return 0
+
+    return _parse(command, "report", argv)
+
+
+def data(argv: list[str]) -> int:
+    """`pairlens data cifar10 [FOLDER]`."""
+
+    def command(name: Positional[Literal["cifar10"]], folder: Positional[Path] = Path("data")) -> int:
+        """Put a data set on disk.
+
+        Args:
+            name: cifar10.
+            folder: where to; a folder cifar-10-batches-bin is made in it.
+        """
+        console = Console()
+        place = download_cifar10(folder, console.say)
+        console.say(f"next: pairlens train {place}")
+        return 0
+
+    return _parse(command, "data", argv)
+
+
+def _parse(command: Callable[..., int], name: str, argv: list[str]) -> int:
+    """Let tyro fill the command's arguments; a wrong flag ends with its message and exit code 2."""
+    return tyro.cli(command, args=argv, prog=f"pairlens {name}", config=(OmitArgPrefixes,))
+
+
+def _method(argv: list[str]) -> str:
+    """The method that a command line names, before it is parsed: which flags there are depends on it."""
+    for here, after in zip(argv, [*argv[1:], ""], strict=True):
+        if here == "--method":
+            return after
+        if here.startswith("--method="):
+            return here.removeprefix("--method=")
+    return "moco_v2"
+
+
+def _finish(folder: Path, console: Console, state: str) -> int:
+    console.close()
+    if state == "finished":
+        console.say(f"trained encoder: {folder / 'encoder.safetensors'}")
+        console.say(f"next: pairlens evaluate {folder}")
+    else:
+        console.say(f"{state}; next: pairlens resume {folder}")
+    return EXIT.get(state, 1)

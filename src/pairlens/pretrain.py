@@ -1,0 +1,282 @@
+"""Pretraining as a user means it: from a source and a recipe to a run folder with an encoder in it."""
+
+import signal
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+import pairlens
+from pairlens.assemble import Place, assemble, find_place, resolve
+from pairlens.data.images import Source
+from pairlens.data.sources import open_source
+from pairlens.environment import describe
+from pairlens.errors import InputError
+from pairlens.evaluate.probe import probe, validation_split
+from pairlens.recipes import Recipe, flatten, restore
+from pairlens.record import observers
+from pairlens.record.checkpoint import checkpoints, load_checkpoint, save_checkpoint, save_encoder
+from pairlens.record.recorder import Recorder, log_event
+from pairlens.record.run import Run, write_json
+from pairlens.record.table import Table
+from pairlens.settings import Machine
+from pairlens.train import Hook, Observer, Training, fit
+
+Say = Callable[[str], None]
+DecodeProgress = Callable[[int, int], None]
+PROBES = 12  # kNN probes in the course of a run, at ends of epochs
+
+
+def start_run(
+    spec: str,
+    recipe: Recipe,
+    *,
+    folder: Path | None = None,
+    machine: Machine = Machine(),
+    labels: bool = False,
+    test: str | None = None,
+    seed: int = 0,
+    argv: list[str] | None = None,
+    say: Say = print,
+    progress: DecodeProgress = lambda done, total: None,
+) -> tuple[Path, Training, Source, Place]:
+    """Open the source, resolve the recipe, build the training and make its run folder.
+
+    Raises:
+        InputError: anything given that cannot be used; nothing is left behind then.
+    """
+    place = find_place(machine)
+    torch.set_num_threads(place.threads)
+    if folder is not None and folder.exists() and any(folder.iterdir()):
+        raise InputError(
+            f"the folder {folder} is not empty; give a new one, or continue with `pairlens resume {folder}`"
+        )
+    view = recipe.views.size or (224 if place.device.type == "cuda" else 64)
+    source = open_source(spec, labels=labels, test=test, view=view, seed=seed, say=say, progress=progress)
+    recipe = resolve(recipe, source.train, place)
+    training = assemble(recipe, source.train, place, seed)
+    folder = folder or _free_folder(Path("runs"), source.name, recipe.name)
+    folder.mkdir(parents=True, exist_ok=True)
+    call = {"argv": argv or [], "method": recipe.name, "source": spec, "labels": labels, "test": test, "seed": seed}
+    call |= {"machine": asdict(machine), "arguments": flatten(recipe)}
+    write_json(folder / "run.json", _describe_run(call, recipe, source, training, place))
+    for name, reason in source.train.skipped:
+        log_event(folder, "skipped", f"{name}: {reason}")
+    return folder, training, source, place
+
+
+def reopen_run(
+    folder: Path, say: Say = print, progress: DecodeProgress = lambda done, total: None
+) -> tuple[Training, Source, float]:
+    """Build the training of an existing run again and put it where its newest checkpoint stands.
+
+    Raises:
+        InputError: the folder is no run, the run is finished, its source has changed, or the checkpoint is damaged.
+    """
+    run = Run.open(folder)
+    call = run.call
+    if run.status.get("state") == "finished":
+        raise InputError(f"the run {folder} is finished; evaluate it with `pairlens evaluate {folder}`")
+    source, place = open_run_source(run, say, progress), find_place(Machine(**call["machine"]))
+    torch.set_num_threads(place.threads)
+    training = assemble(restore(call["method"], call["arguments"]), source.train, place, call["seed"])
+    saved = checkpoints(folder / "checkpoints")
+    seconds = load_checkpoint(saved[-1], training) if saved else 0.0
+    return training, source, seconds
+
+
+def open_run_source(run: Run, say: Say = print, progress: DecodeProgress = lambda done, total: None) -> Source:
+    """The images that a run was trained on, stored as they were then.
+
+    Raises:
+        InputError: the source is gone, or holds other images now.
+    """
+    call, data = run.call, run.info["data"]
+    source = open_source(
+        call["source"],
+        labels=call["labels"],
+        test=call["test"],
+        size=data["side"],
+        seed=call["seed"],
+        say=say,
+        progress=progress,
+    )
+    if len(source.train) != data["train"]:
+        raise InputError(
+            f"{call['source']} holds {len(source.train)} training images now, and held {data['train']} when the run "
+            f"{run.folder} began; restore the images or train anew"
+        )
+    return source
+
+
+def pretrain(
+    folder: Path,
+    training: Training,
+    source: Source,
+    *,
+    seconds: float = 0.0,
+    save_every: float = 60.0,
+    record: bool = True,
+    watch: Observer | None = None,
+    say: Say = print,
+) -> str:
+    """Train a run to its end, or until Ctrl-C or SIGTERM, and return its state: "finished" or "interrupted".
+
+    Args:
+        folder: the run's folder.
+        training: from `start_run` or `reopen_run`.
+        source: what the probes are made on, where it has labels.
+        seconds: already spent on the run.
+        save_every: seconds between checkpoints.
+        record: whether statistics, histograms and samples are written; the losses are the same without.
+        watch: another observer, for a progress line.
+        say: told in a sentence what happens.
+    """
+    device = training.mean.device
+    recorder = Recorder(folder, ("z",), device=device, steps=training.steps, start=training.step, spent=seconds)
+    checkpointer = Checkpointer(folder, recorder, save_every)
+    hooks: list[Hook] = [checkpointer, *([Prober(folder, source, training)] if source.train.labels is not None else [])]
+    seen: list[Observer] = [*([recorder] if record else []), *([watch] if watch else [])]
+    state = "failed"
+    log_event(folder, "begun" if training.step == 0 else "resumed", f"at step {training.step} of {training.steps}")
+    try:
+        with stopped_by_signals(training, say):
+            write_status(folder, training, "running", recorder.seconds)
+            fit(training, seen, hooks)
+        checkpointer.save(training)
+        state = "finished" if training.step >= training.steps else "interrupted"
+        if state == "finished":
+            save_encoder(folder / "encoder.safetensors", training.method.online.encoder)
+    finally:
+        recorder.close()
+        write_status(folder, training, state, recorder.seconds)
+        log_event(folder, state, f"at step {training.step} of {training.steps}")
+    return state
+
+
+class Checkpointer:
+    """A hook that saves a checkpoint and the status every so many seconds."""
+
+    def __init__(self, folder: Path, recorder: Recorder, every: float) -> None:
+        self.folder, self.recorder, self.every = folder, recorder, every
+        self.saved = self.told = time.monotonic()
+
+    def __call__(self, t: Training) -> None:
+        """Save if it is time; tell the status every five seconds."""
+        now = time.monotonic()
+        if now - self.saved >= self.every:
+            self.save(t)
+            self.saved = self.told = time.monotonic()
+        elif now - self.told >= 5:
+            write_status(self.folder, t, "running", self.recorder.seconds)
+            self.told = now
+
+    def save(self, t: Training) -> None:
+        """Save now: first the rows, then the checkpoint that stands behind them."""
+        self.recorder.sync()
+        save_checkpoint(self.folder / "checkpoints", t, self.recorder.seconds)
+        write_status(self.folder, t, "running", self.recorder.seconds)
+
+
+class Prober:
+    """A hook that measures kNN accuracy on a held-out part of the training set at the ends of some epochs."""
+
+    def __init__(self, folder: Path, source: Source, t: Training) -> None:
+        path = folder / "probes.npy"
+        dtype = np.dtype([("step", "<i8"), ("epoch", "<f4"), ("knn", "<f4")])
+        done = int((np.load(path)["step"] <= t.step).sum()) if path.exists() else 0
+        self.table, self.images = Table(path, dtype, done), source.train
+        self.split = validation_split(source.train, seed=0)
+        self.at = {max(1, round(t.epochs * (i + 1) / PROBES)) * len(t.batches) for i in range(PROBES)}
+
+    def __call__(self, t: Training) -> None:
+        """Probe if this step ends one of the chosen epochs."""
+        if t.step in self.at:
+            branch = t.method.online
+            look: dict[str, Any] = {
+                "size": t.size,
+                "mean": t.mean,
+                "std": t.std,
+                "device": t.mean.device,
+                "precision": branch.precision,
+            }
+            accuracy = probe(branch.encoder, self.images, self.split, **look)
+            self.table.append(np.array([(t.step, t.step / len(t.batches), accuracy)], self.table.dtype))
+
+
+@contextmanager
+def stopped_by_signals(t: Training, say: Say) -> Iterator[None]:
+    """Let Ctrl-C and SIGTERM end the training after the step at hand; a second Ctrl-C ends it at once."""
+
+    def stop(number: int, frame: object) -> None:
+        t.stop = True
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        say("stopping after this step; the run can be resumed")
+
+    before = {s: signal.signal(s, stop) for s in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def write_status(folder: Path, t: Training, state: str, seconds: float) -> None:
+    """Replace `status.json`."""
+    epoch = t.step / len(t.batches)
+    now = datetime.now(UTC).isoformat(timespec="seconds")
+    status = {"state": state, "step": t.step, "steps": t.steps, "epoch": epoch, "epochs": t.epochs}
+    write_json(folder / "status.json", {**status, "seconds": round(seconds, 3), "updated": now})
+
+
+def _describe_run(call: dict[str, Any], recipe: Recipe, source: Source, t: Training, place: Place) -> dict[str, Any]:
+    train = source.train
+    online = t.method.online
+    return {
+        "pairlens": pairlens.__version__,
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "call": call,
+        "seed": call["seed"],
+        "spaces": {
+            "z": {
+                "negatives": recipe.negatives or 2 * t.batches.batch // t.accumulate - 2,
+                "temperature": recipe.temperature,
+            }
+        },
+        "views": ["query", "key"],
+        "size": t.size,
+        "batch": t.batches.batch,
+        "steps": t.steps,
+        "steps_per_epoch": len(t.batches),
+        "data": {
+            "train": len(train),
+            "test": len(source.test) if source.test else 0,
+            "labelled": train.labels is not None,
+            "classes": list(train.classes),
+            "skipped": len(train.skipped),
+            "side": train.pixels.shape[-1],
+            "mean": t.mean.tolist(),
+            "std": t.std.tolist(),
+        },
+        "histogram": {"bins": observers.BINS, "low": observers.LOW, "high": observers.HIGH},
+        "parameters": {
+            "encoder": sum(p.numel() for p in online.encoder.parameters()),
+            "heads": sum(p.numel() for p in online.heads.parameters()),
+        },
+        "environment": describe(place),
+    }
+
+
+def _free_folder(parent: Path, source: str, method: str) -> Path:
+    """runs/SOURCE-METHOD-1, or the next number that is free."""
+    stem = "".join(c if c.isalnum() or c in "-_." else "-" for c in Path(source).name or source) or "images"
+    number = 1
+    while (parent / f"{stem}-{method}-{number}").exists():
+        number += 1
+    return parent / f"{stem}-{method}-{number}"
