@@ -1,0 +1,260 @@
+"""The whole evaluation: the encoder beside raw pixels and beside an untrained encoder, and its nearest neighbours.
+
+N images, S pixels of a view's side, D features, Q queries, K neighbours, P pixels of a thumbnail's side.
+"""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import partial
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int64, UInt8
+from torch import Tensor, nn
+
+from pairlens.data.images import ImageSet, Source
+from pairlens.errors import InputError
+from pairlens.evaluate.features import encode, extract, pixels, plain_views, pooled_pixels
+from pairlens.evaluate.knn import knn
+from pairlens.evaluate.linear import Readout, linear_sgd, linear_solver
+from pairlens.evaluate.probe import validation_split
+from pairlens.evaluate.retrieval import Encode, neighbours, view_retrieval
+from pairlens.evaluate.scored import check_labels, labels_of
+from pairlens.views.plans import Plan
+
+Solver = Literal["lbfgs", "sgd"]
+Say = Callable[[str], None]
+Progress = Callable[[int, int], None]
+"""Told how many images of how many are encoded."""
+
+KNN = {"neighbours": 20, "temperature": 0.1}
+SGD = {"batch": 512, "rate": 10.0, "epochs": 100, "momentum": 0.9, "weight_decay": 0.0}
+RETRIEVAL = 2000
+"""Images of the label-free retrieval, at most."""
+
+THUMBNAIL = 96
+"""Pixels a side of the stored neighbours, at most."""
+
+
+@dataclass(frozen=True)
+class Sight:
+    """How images are looked at: what `extract` needs beside the encoder and the images."""
+
+    size: int  # S
+    mean: Float[Tensor, "3"] | None
+    std: Float[Tensor, "3"] | None
+    device: torch.device | str = "cpu"
+    precision: torch.dtype = torch.float32
+    progress: Callable[[int], None] = field(default=lambda images: None)
+
+    def features(self, encoder: nn.Module, images: ImageSet) -> Float[Tensor, "N D"]:
+        """Features of un-augmented images."""
+        return extract(
+            encoder,
+            images,
+            self.size,
+            self.mean,
+            self.std,
+            device=self.device,
+            precision=self.precision,
+            progress=self.progress,
+        )
+
+
+def evaluate(
+    encoder: nn.Module,
+    random_encoder: nn.Module,
+    source: Source,
+    *,
+    size: int,
+    mean: Float[Tensor, "3"] | None,
+    std: Float[Tensor, "3"] | None,
+    device: torch.device | str = "cpu",
+    precision: torch.dtype = torch.float32,
+    seed: int,
+    plan: Plan | None = None,
+    solver: Solver = "lbfgs",
+    say: Say = lambda text: None,
+    progress: Progress = lambda done, total: None,
+) -> dict[str, Any]:
+    """Measure an encoder by kNN, by a linear read-out and by finding its own views again, beside two baselines.
+
+    A labelled source without a test set is tested on a random tenth of its images. The result is JSON: `date`,
+    `seed`, `seconds`, `data`, `classes`, `protocol`, `test` and `confusion` (None without labels; accuracies are
+    fractions) and `retrieval` (None without a plan).
+
+    Args:
+        encoder: [B, 3, S, S] -> [B, D], on `device`.
+        random_encoder: the same network as it was before training.
+        source: training images, and test images where there are any.
+        size: S, pixels of a view's side.
+        mean: of the pixels, in [0, 1] units, as in training.
+        std: likewise.
+        device: where to compute.
+        precision: of the encoders.
+        seed: of everything random here.
+        plan: draws the two views of the retrieval.
+        solver: how the linear read-out is made.
+        say: told in a sentence what is being done.
+        progress: told how many images of how many are encoded.
+
+    Raises:
+        InputError: there are neither labels nor a plan, classes are missing or differ, or features are not finite.
+    """
+    started = time.perf_counter()
+    labelled = source.train.labels is not None and (source.test is None or source.test.labels is not None)
+    if not labelled and plan is None:
+        labels_of(source.train, "training")
+        raise InputError("the test images have no labels; use a labelled test set, or give a plan for the retrieval")
+    train, test = parted(source, seed) if labelled else (source.train, source.test)
+    done = 0
+
+    def encoded(images: int) -> None:
+        nonlocal done
+        done += images
+        progress(done, total)
+
+    total = 2 * (len(train) + len(test or ()))
+    sight = Sight(size, mean, std, device, precision, encoded)
+    accuracy: dict[str, Any] = {"test": None, "confusion": None, "protocol": {"knn": KNN, "linear": {"solver": solver}}}
+    if labelled and test is not None:
+        accuracy = _accuracies({"encoder": encoder, "random": random_encoder}, train, test, sight, seed, solver, say)
+    retrieval = None
+    if plan is not None:
+        say("finding views of the same image")
+        retrieval = _retrieval({"encoder": encoder, "random": random_encoder}, test or train, plan, sight, seed)
+    return {
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+        "seed": seed,
+        "seconds": round(time.perf_counter() - started, 2),
+        "data": {"train": len(train), "test": len(test or ())},
+        "classes": list(train.classes) if labelled else [],
+        **accuracy,
+        "retrieval": retrieval,
+    }
+
+
+def parted(source: Source, seed: int) -> tuple[ImageSet, ImageSet]:
+    """Labelled training and test images; a tenth of the training images where the source has no test set.
+
+    Raises:
+        InputError: labels or class names are missing, or the sets' classes differ.
+    """
+    train, test = source.train, source.test
+    if test is None:
+        fit, held = validation_split(train, limit=len(train), seed=seed)
+        train, test = train.rows(fit), train.rows(held)
+    if not train.classes or train.classes != test.classes:
+        raise InputError(
+            f"the training set has {len(train.classes)} classes and the test set {len(test.classes)}, not the same "
+            "ones; give both sets the same class names"
+        )
+    check_labels(labels_of(train, "training"), labels_of(test, "test"), train.classes)
+    return train, test
+
+
+def _accuracies(
+    encoders: dict[str, nn.Module], train: ImageSet, test: ImageSet, sight: Sight, seed: int, solver: Solver, say: Say
+) -> dict[str, Any]:
+    """kNN and the linear read-out of each encoder and of the pixels; the first encoder's confusions."""
+    known, asked = labels_of(train, "training"), labels_of(test, "test")
+    accuracies: dict[str, Any] = {}
+    confusion: dict[str, Any] = {}
+    strengths: dict[str, float | None] = {}
+    for name in (*encoders, "pixels"):
+        say(f"evaluating {name}")
+        if name in encoders:
+            fitted, tested = (sight.features(encoders[name], images) for images in (train, test))
+        else:
+            look = (sight.size, sight.mean, sight.std)
+            fitted, tested = (pixels(images, *look, device=sight.device) for images in (train, test))
+        near = knn(fitted, known, tested, asked, classes=len(train.classes), **KNN)  # type: ignore[arg-type]
+        readout = read_out(fitted, known, len(train.classes), seed, solver)
+        linear = readout.score(tested, asked)
+        accuracies[name] = {"knn": near.accuracies(), "linear": linear.accuracies()}
+        strengths[name] = readout.strength
+        if not confusion:
+            confusion = {"knn": near.confusion.tolist(), "linear": linear.confusion.tolist()}
+    settings = {"strength": strengths} if solver == "lbfgs" else SGD
+    protocol = {"knn": KNN, "linear": {"solver": solver, **settings}}
+    return {"protocol": protocol, "test": accuracies, "confusion": confusion}
+
+
+def read_out(
+    features: Float[Tensor, "N D"], labels: Int64[Tensor, "N"], classes: int, seed: int, solver: Solver
+) -> Readout:
+    """The linear read-out by the solver, or by the papers' SGD on the same features."""
+    generator = torch.Generator().manual_seed(seed)
+    if solver == "lbfgs":
+        return linear_solver(features, labels, classes=classes, generator=generator)
+    return linear_sgd(features, labels, classes=classes, generator=generator, **SGD)  # type: ignore[arg-type]
+
+
+def _retrieval(encoders: dict[str, nn.Module], images: ImageSet, plan: Plan, sight: Sight, seed: int) -> dict[str, Any]:
+    """The same views of the same images, searched with each encoder and with the pixels."""
+    functions: dict[str, Encode] = {"pixels": pooled_pixels}
+    for name, encoder in encoders.items():
+        functions[name] = partial(encode, encoder, precision=sight.precision)
+    look: dict[str, Any] = {"size": sight.size, "mean": sight.mean, "std": sight.std, "device": sight.device}
+    found = {
+        name: view_retrieval(function, images, plan, seed=seed, limit=RETRIEVAL, **look)
+        for name, function in functions.items()
+    }
+    return {**found, "images": min(RETRIEVAL, len(images))}
+
+
+def neighbour_arrays(
+    encoder: nn.Module,
+    source: Source,
+    *,
+    size: int,
+    mean: Float[Tensor, "3"] | None,
+    std: Float[Tensor, "3"] | None,
+    device: torch.device | str = "cpu",
+    precision: torch.dtype = torch.float32,
+    seed: int,
+    queries: int = 12,
+    k: int = 8,
+    gallery: int = 20_000,
+) -> dict[str, np.ndarray]:
+    """The nearest training images of some test images (or of some training images, themselves left out).
+
+    Queries, and the gallery where there are more than `gallery` training images, are drawn by the seed. Gives
+    `queries` uint8 [Q, 3, P, P], `neighbours` uint8 [Q, K, 3, P, P], `similarity` float32 [Q, K] (cosines, best
+    first), `query_label` int64 [Q] and `neighbour_label` int64 [Q, K] (-1: unlabelled); the pictures are what the
+    encoder looked at, without normalisation, at most 96 px a side.
+
+    Raises:
+        InputError: there are fewer than two training images, or the features are not finite.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    sight = Sight(size, mean, std, device, precision)
+    known = source.train.rows(torch.randperm(len(source.train), generator=generator)[:gallery])
+    if source.test is None:
+        asked = known.rows(torch.arange(min(queries, len(known))))
+        without = torch.arange(len(asked))
+    else:
+        asked = source.test.rows(torch.randperm(len(source.test), generator=generator)[:queries])
+        without = None
+    most = max(1, min(k, len(known) - (without is not None)))
+    found, index = neighbours(sight.features(encoder, asked), sight.features(encoder, known), most, without=without)
+    index = index.cpu()
+    side = min(THUMBNAIL, known.pixels.shape[-1])
+    near = thumbnails(known.rows(index.flatten()), side)
+    unknown = torch.full((len(known),), -1) if known.labels is None else known.labels
+    own = torch.full((len(asked),), -1) if asked.labels is None else asked.labels
+    return {
+        "queries": thumbnails(asked, side).numpy(),
+        "neighbours": near.unflatten(0, (len(asked), most)).numpy(),
+        "similarity": found.float().cpu().numpy(),
+        "query_label": own.numpy(),
+        "neighbour_label": unknown[index].numpy(),
+    }
+
+
+def thumbnails(images: ImageSet, side: int) -> UInt8[Tensor, "N 3 P P"]:
+    """Un-augmented views as pictures."""
+    return torch.cat([(views * 255).round_().byte() for views in plain_views(images, side)])
