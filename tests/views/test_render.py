@@ -2,6 +2,7 @@
 
 import json
 import os
+import runpy
 import shutil
 import subprocess
 import sys
@@ -77,9 +78,10 @@ def test_references_name_their_provenance() -> None:
 @pytest.mark.parametrize(("height", "width", "size"), [(32, 32, 32), (70, 50, 24), (20, 33, 40), (96, 96, 112)])
 def test_equals_torchvision(height: int, width: int, size: int, make_draw: MakeDraw) -> None:
     try:
-        from make_references import torchvision_view
+        import torchvision  # noqa: F401
     except Exception as error:
         pytest.skip(f"torchvision does not import here: {error}")
+    torchvision_view = runpy.run_path(str(REFERENCES.with_name("make_references.py")))["torchvision_view"]
     images = some_images(24, height, width)
     params = EVERYTHING.draw(make_draw(24, height=height, width=width))
     expected = torch.stack([torchvision_view(image, params, row, size) for row, image in enumerate(images)])
