@@ -1,0 +1,5 @@
+"""`python -m pairlens` is the command line."""
+
+from pairlens.cli import main
+
+main()
