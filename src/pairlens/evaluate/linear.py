@@ -20,8 +20,11 @@ from pairlens.evaluate.scored import Scored, check_labels, score_classes
 from pairlens.views.plans import Augmentation, weak_views
 from pairlens.views.render import render
 
-STRENGTHS = tuple(10 ** (-half / 2) for half in range(13))
-"""L2 strengths that the solver may choose from: 1 down to 1e-6, two a decade."""
+STRENGTHS = tuple(10 ** (1 - half / 2) for half in range(15))
+"""L2 strengths that the solver may choose from: 10 down to 1e-6, two a decade."""
+
+FEW = 1e-2
+"""The strength where there are too few images to hold any out."""
 
 HELD_OUT = 0.1
 """Part of the training images on which the strength is chosen, ..."""
@@ -92,7 +95,7 @@ def choose_strength(
     """The strength under which a random tenth, held out of these points, has the least mean cross-entropy."""
     held = min(HELD_OUT_MOST, round(HELD_OUT * len(points)))
     if held < 1 or held >= len(points):
-        return STRENGTHS[4]
+        return FEW
     order = torch.randperm(len(points), generator=generator).to(points.device)
     test, train = order[:held], order[held:]
     fitted, best, chosen = None, float("inf"), STRENGTHS[0]
@@ -144,7 +147,7 @@ def linear_sgd(
     check_labels(labels, labels, classes)
     labels = labels.to(features.device)
     mean, spread = finite(features).mean(0), greatest_spread(features)
-    layer = nn.Linear(features.shape[1], classes, device="meta").to_empty(device=features.device)
+    layer = nn.Linear(features.shape[1], classes, device="meta", dtype=features.dtype).to_empty(device=features.device)
     nn.init.zeros_(layer.weight)
     nn.init.zeros_(layer.bias)
     optimizer = torch.optim.SGD(layer.parameters(), lr=rate, momentum=momentum, weight_decay=weight_decay)

@@ -28,7 +28,7 @@ def validation_split(
         raise InputError(f"a validation split of {fraction}, at most {limit} images, is none; use 0 < fraction < 1")
     if len(images) < 2:
         raise InputError(f"a set of {len(images)} images cannot be split; give at least two")
-    held = min(limit, max(1, round(fraction * len(images))))
+    held = min(limit, max(1, round(fraction * len(images))), len(images) - 1)
     order = torch.randperm(len(images), generator=torch.Generator().manual_seed(seed))
     return order[held:].sort().values, order[:held].sort().values
 

@@ -195,9 +195,10 @@ def read_out(
 
 def _retrieval(encoders: dict[str, nn.Module], images: ImageSet, plan: Plan, sight: Sight, seed: int) -> dict[str, Any]:
     """The same views of the same images, searched with each encoder and with the pixels."""
-    functions: dict[str, Encode] = {"pixels": pooled_pixels}
-    for name, encoder in encoders.items():
-        functions[name] = partial(encode, encoder, precision=sight.precision)
+    functions: dict[str, Encode] = {
+        name: partial(encode, encoder, precision=sight.precision) for name, encoder in encoders.items()
+    }
+    functions["pixels"] = pooled_pixels
     look: dict[str, Any] = {"size": sight.size, "mean": sight.mean, "std": sight.std, "device": sight.device}
     found = {
         name: view_retrieval(function, images, plan, seed=seed, limit=RETRIEVAL, **look)

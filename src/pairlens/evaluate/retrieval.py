@@ -23,6 +23,9 @@ Encode = Callable[[Float[Tensor, "B 3 S S"]], Float[Tensor, "B D"]]
 CHUNK = 1 << 24
 """Similarities held at a time."""
 
+TIE = 1e-6
+"""Cosines this near count as equal, and a tie as not found: a collapsed encoder must not win by rounding."""
+
 
 def view_retrieval(
     encode: Encode,
@@ -40,7 +43,7 @@ def view_retrieval(
     """How often a view finds the other view of its own image: top-1 and top-5 shares. It needs no labels.
 
     The plan's first two views are drawn for up to `limit` images; images and views depend on the seed alone, so that
-    several encoders see the same ones. Similarity is the cosine; the image itself must be more alike than the others.
+    several encoders see the same ones. Similarity is the cosine; an image that another one ties with is not found.
 
     Raises:
         InputError: the plan has fewer than two views, there are fewer than two images, or features are not finite.
@@ -58,15 +61,13 @@ def view_retrieval(
         for side, params in zip(sides, drawn, strict=False):
             side.append(encode(render(pixels, params, size, mean, std)).float())
     query, key = (F.normalize(finite(torch.cat(side)), dim=1) for side in sides)
-    own = (query * key).sum(1)
-    better = torch.zeros(len(query), dtype=torch.long, device=query.device)
-    for start in range(0, len(query), max(1, CHUNK // len(key))):
-        rows = slice(start, start + max(1, CHUNK // len(key)))
+    better = []
+    for rows in torch.arange(len(query), device=query.device).split(max(1, CHUNK // len(key))):
         similarity = query[rows] @ key.T
-        itself = torch.arange(len(key), device=key.device)[rows]
-        similarity[torch.arange(len(similarity)), itself] = -torch.inf
-        better[rows] = (similarity >= own[rows, None]).sum(1)
-    return {"top1": int((better < 1).sum()) / len(query), "top5": int((better < 5).sum()) / len(query)}
+        own = similarity.gather(1, rows[:, None])
+        better.append((similarity >= own - TIE).sum(1) - 1)
+    rank = torch.cat(better)
+    return {"top1": int((rank < 1).sum()) / len(rank), "top5": int((rank < 5).sum()) / len(rank)}
 
 
 def neighbours(

@@ -1,0 +1,180 @@
+import json
+from dataclasses import replace
+from functools import partial
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from pairlens.data.images import ImageSet, Source
+from pairlens.errors import InputError
+from pairlens.evaluate.protocol import evaluate, neighbour_arrays
+from pairlens.nets.encoders import make_encoder
+from pairlens.views.plans import two_views, weak_views
+
+CLASSES = ("low", "middle", "high")
+
+
+def generator(seed=0):
+    return torch.Generator().manual_seed(seed)
+
+
+def bars(count, seed, labelled=True):
+    """Three classes: a bright bar at one of three heights, on noise; images differ in the bar's colour."""
+    labels = torch.randint(3, (count,), generator=generator(seed))
+    pixels = torch.randint(100, (count, 3, 18, 18), generator=generator(seed + 50), dtype=torch.uint8)
+    colours = torch.randint(100, 250, (count, 3, 1, 1), generator=generator(seed + 90), dtype=torch.uint8)
+    for i, label in enumerate(labels.tolist()):
+        pixels[i, :, 6 * label : 6 * label + 6] = colours[i]
+    known = (labels, CLASSES) if labelled else (None, ())
+    return ImageSet(pixels, torch.full((count, 2), 18), [f"{i}" for i in range(count)], *known)
+
+
+class Rows(nn.Module):
+    """The mean brightness of every row: nearly all that the classes differ in."""
+
+    def forward(self, views):
+        return views.mean((1, 3))
+
+
+@pytest.fixture(scope="module")
+def source():
+    return Source("bars", bars(150, 0), bars(60, 1))
+
+
+@pytest.fixture(scope="module")
+def measured(source):
+    random = make_encoder("resnet8w", generator=generator())
+    mean, std = source.train.mean_std()
+    plan = two_views(weak_views((0.5, 1.0)))
+    return partial(evaluate, Rows(), random, size=18, mean=mean, std=std, seed=0, plan=plan)
+
+
+@pytest.fixture(scope="module")
+def result(measured, source):
+    return measured(source)
+
+
+def accuracies(value):
+    return isinstance(value, dict) and set(value) == {"top1", "top5"} and all(0 <= v <= 1 for v in value.values())
+
+
+def test_layout_is_the_one_that_the_report_reads(result, source):
+    assert json.loads(json.dumps(result)) == result
+    assert set(result) == {
+        "date", "seed", "seconds", "data", "classes", "protocol", "test", "confusion", "retrieval",
+    }  # fmt: skip
+    assert result["data"] == {"train": 150, "test": 60}
+    assert result["classes"] == list(CLASSES)
+    assert result["protocol"]["knn"] == {"neighbours": 20, "temperature": 0.1}
+    assert result["protocol"]["linear"]["solver"] == "lbfgs"
+    assert list(result["test"]) == ["encoder", "random", "pixels"]
+    for row in result["test"].values():
+        assert set(row) == {"knn", "linear"}
+        assert all(accuracies(value) for value in row.values())
+    assert list(result["retrieval"]) == ["encoder", "random", "pixels", "images"]
+    assert all(accuracies(result["retrieval"][name]) for name in result["test"])
+    assert result["retrieval"]["images"] == 60
+    counts = torch.bincount(source.test.labels, minlength=3).tolist()
+    for kind in ("knn", "linear"):
+        matrix = np.array(result["confusion"][kind])
+        assert matrix.sum(1).tolist() == counts
+        assert matrix.trace() / 60 == pytest.approx(result["test"]["encoder"][kind]["top1"])
+
+
+def test_good_features_do_well(result):
+    assert result["test"]["encoder"]["knn"]["top1"] > 0.95
+    assert result["test"]["encoder"]["linear"]["top1"] > 0.95
+    assert result["test"]["encoder"]["linear"]["top5"] == 1.0
+    assert result["test"]["random"]["knn"]["top1"] < 1
+
+
+def test_it_is_repeatable_and_disturbs_nothing(measured, source, result):
+    encoder = make_encoder("resnet8w", generator=generator())
+    state = {key: value.clone() for key, value in encoder.state_dict().items()}
+    random = torch.get_rng_state()
+    told, counted = [], []
+    again = measured(source, say=told.append, progress=lambda done, total: counted.append((done, total)))
+    assert {k: v for k, v in again.items() if k not in ("date", "seconds")} == {
+        k: v for k, v in result.items() if k not in ("date", "seconds")
+    }
+    assert torch.equal(torch.get_rng_state(), random)
+    assert all(torch.equal(value, state[key]) for key, value in encoder.state_dict().items())
+    assert told
+    assert counted[-1] == (420, 420)
+
+
+def test_sgd_can_be_asked_for(measured, source):
+    found = measured(source, solver="sgd", plan=None)
+    assert found["protocol"]["linear"]["solver"] == "sgd"
+    assert found["protocol"]["linear"]["epochs"] == 100
+    assert found["test"]["encoder"]["linear"]["top1"] > 0.9
+    assert found["retrieval"] is None
+
+
+def test_without_labels_only_views_are_retrieved(measured):
+    found = measured(Source("folder", bars(40, 0, labelled=False)))
+    assert found["test"] is None
+    assert found["confusion"] is None
+    assert found["classes"] == []
+    assert found["data"] == {"train": 40, "test": 0}
+    assert found["retrieval"]["images"] == 40
+    assert found["retrieval"]["pixels"]["top5"] > 5 / 40
+
+
+def test_a_labelled_source_without_a_test_set_gives_a_tenth(measured):
+    found = measured(Source("folder", bars(100, 0)), plan=None)
+    assert found["data"] == {"train": 90, "test": 10}
+    assert found["test"]["encoder"]["knn"]["top1"] > 0.8
+
+
+def test_bad_sources_are_explained(measured, source):
+    with pytest.raises(InputError, match="training images have no labels"):
+        measured(Source("folder", bars(40, 0, labelled=False)), plan=None)
+    with pytest.raises(InputError, match="test images have no labels"):
+        measured(Source("folder", bars(40, 0), bars(40, 1, labelled=False)), plan=None)
+    with pytest.raises(InputError, match="not the same ones"):
+        measured(Source("folder", source.train, replace(source.test, classes=("a", "b", "c"))))
+    only = source.train.rows((source.train.labels != 1).nonzero()[:, 0])
+    with pytest.raises(InputError, match=r"have no training image \(middle\)"):
+        measured(Source("folder", only, source.test))
+
+
+def test_neighbours_of_test_images(source):
+    mean, std = source.train.mean_std()
+    found = neighbour_arrays(Rows(), source, size=18, mean=mean, std=std, seed=4)
+    shapes = {name: (value.dtype.name, value.shape) for name, value in found.items()}
+    assert shapes == {
+        "queries": ("uint8", (12, 3, 18, 18)),
+        "neighbours": ("uint8", (12, 8, 3, 18, 18)),
+        "similarity": ("float32", (12, 8)),
+        "query_label": ("int64", (12,)),
+        "neighbour_label": ("int64", (12, 8)),
+    }
+    assert (np.diff(found["similarity"]) <= 0).all()
+    assert (found["neighbour_label"] == found["query_label"][:, None]).mean() > 0.9
+    places = {image.numpy().tobytes(): i for i, image in enumerate(source.test.pixels)}
+    drawn = [places[query.tobytes()] for query in found["queries"]]
+    assert len(set(drawn)) == 12
+    assert source.test.labels[drawn].tolist() == found["query_label"].tolist()
+    known = {image.numpy().tobytes(): i for i, image in enumerate(source.train.pixels)}
+    for query, near, similarity in zip(drawn, found["neighbours"], found["similarity"], strict=True):
+        shown = source.train.pixels[[known[picture.tobytes()] for picture in near]] / 255
+        shown, asked = (
+            (v - mean[:, None, None]) / std[:, None, None] for v in (shown, source.test.pixels[query] / 255)
+        )
+        cosines = torch.cosine_similarity(shown.mean((1, 3)), asked.mean((0, 2))[None])
+        np.testing.assert_allclose(similarity, cosines, atol=1e-5)
+    other = neighbour_arrays(Rows(), source, size=18, mean=mean, std=std, seed=5)
+    assert not np.array_equal(other["queries"], found["queries"])
+
+
+def test_neighbours_of_unlabelled_training_images_are_not_themselves():
+    found = neighbour_arrays(Rows(), Source("folder", bars(7, 0, labelled=False)), size=18, mean=None, std=None, seed=0)
+    assert found["neighbours"].shape == (7, 6, 3, 18, 18)
+    assert (found["query_label"] == -1).all()
+    assert (found["neighbour_label"] == -1).all()
+    for query, near in zip(found["queries"], found["neighbours"], strict=True):
+        assert len({picture.tobytes() for picture in near}) == 6
+        assert not any(np.array_equal(query, picture) for picture in near)
