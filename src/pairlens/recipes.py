@@ -78,6 +78,15 @@ def moco_v1(
     """MoCo v1 (He et al. 2020; FT's main baseline): linear head, temperature .07, always-on jitter, no blur.
 
     Momentum .99 is FT's for ImageNet-100; optimiser and queue are those of lightly's CIFAR-10 benchmark.
+
+    Args:
+        network: the encoder and its head.
+        views: the augmented views.
+        optimisation: budget, optimiser, schedule.
+        transform: feature transformation.
+        temperature: what scores are divided by before the loss.
+        negatives: keys in the queue (K); 4096, or up to half the set.
+        momentum: of the key encoder (m); 1 never moves it.
     """
     return _moco(network, views, optimisation, transform, temperature, negatives, momentum)
 
@@ -96,6 +105,15 @@ def moco_v2(
     """MoCo v2 (Chen, Fan et al. 2020): MLP head, jitter .8, blur above 64 px, cosine schedule.
 
     Temperature .1 (the paper: .2 on ImageNet), momentum, optimiser and queue are those of lightly's CIFAR-10 benchmark.
+
+    Args:
+        network: the encoder and its head.
+        views: the augmented views.
+        optimisation: budget, optimiser, schedule.
+        transform: feature transformation.
+        temperature: what scores are divided by before the loss.
+        negatives: keys in the queue (K); 4096, or up to half the set.
+        momentum: of the key encoder (m); 1 never moves it.
     """
     return _moco(network, views, optimisation, transform, temperature, negatives, momentum)
 
@@ -112,6 +130,13 @@ def simclr(
     """SimCLR (Chen, Kornblith et al. 2020): every other view of the batch is a negative; MLP head.
 
     Its authors' jitter on CIFAR-10 (strength .5) is the default here: (.4, .4, .4, .1).
+
+    Args:
+        network: the encoder and its head.
+        views: the augmented views.
+        optimisation: budget, optimiser, schedule.
+        transform: feature transformation.
+        temperature: what scores are divided by before the loss.
     """
 
     def build(branch: Branch, plan: Plan, contrast: Contrast, generator: torch.Generator) -> Method:
