@@ -11,9 +11,9 @@ from torch import Tensor
 
 from pairlens.pairs import Comparison, Pairs, Scores, score
 
-ROWS = (
-    64  # queries whose negatives are looked at: statistics of B x K scores cost up to a tenth of a step, of 64 x K none
-)
+ROWS = 64
+"""Queries whose negatives are looked at: B x K scores cost up to a tenth of a step, 64 x K next to nothing."""
+
 BINS, LOW, HIGH = 64, -1.0, 1.0  # histograms of scores; what lies outside counts in the outermost bins
 
 
@@ -24,17 +24,15 @@ def scalars(comparison: Comparison) -> dict[str, Float[Tensor, ""]]:
     nothing was transformed. Statistics of negatives are over the batch's first `ROWS` queries.
     FT, Section 3.2: mean of positive scores, mean and variance of negative scores.
     """
-    after = comparison.scores
-    before = head(comparison.raw) if comparison.is_transformed else after
-    t = comparison.temperature
-    weight = weights(after)
+    after, few = comparison.scores, first_rows(comparison.scores)
+    t, weight = comparison.temperature, weights(few)
     return {
         "loss": comparison.loss,
         "accuracy": contrastive_accuracy(after),
-        **moments(after),
+        **moments(after.positive, few),
         "positive_exp": (after.positive / t).exp().mean(),
-        "negative_exp": ((after.negative[:ROWS] / t).exp() * weight).sum() / weight.sum(),
-        **{f"raw_{name}": value for name, value in moments(before).items()},
+        "negative_exp": ((few.negative / t).exp() * weight).sum() / weight.sum(),
+        **{f"raw_{name}": value for name, value in moments(*raw_scores(comparison)).items()},
         "alignment": alignment(comparison.raw),
         "uniformity": uniformity(comparison.raw.query[:256]),
         "feature_std": feature_std(comparison.raw.query),
@@ -43,18 +41,27 @@ def scalars(comparison: Comparison) -> dict[str, Float[Tensor, ""]]:
 
 def histograms(comparison: Comparison) -> dict[str, Float[Tensor, "bins"]]:
     """Counts of positive and negative scores in `BINS` equal bins, after and before (`raw_`) the transform."""
-    after = comparison.scores
-    before = head(comparison.raw) if comparison.is_transformed else after
+    positive, few = raw_scores(comparison)
+    after = first_rows(comparison.scores)
     return {
-        "positive": histogram(after.positive),
-        "negative": histogram(after.negative[:ROWS], after.excluded),
-        "raw_positive": histogram(before.positive),
-        "raw_negative": histogram(before.negative[:ROWS], before.excluded),
+        "positive": histogram(comparison.scores.positive),
+        "negative": histogram(after.negative, after.excluded),
+        "raw_positive": histogram(positive),
+        "raw_negative": histogram(few.negative, few.excluded),
     }
 
 
-def head(pairs: Pairs) -> Scores:
-    """All positive scores, and the negative scores of the first `ROWS` queries."""
+def first_rows(scores: Scores) -> Scores:
+    """The scores of the first `ROWS` queries."""
+    excluded = None if scores.excluded is None else scores.excluded[:ROWS]
+    return Scores(scores.positive[:ROWS], scores.negative[:ROWS], excluded)
+
+
+def raw_scores(comparison: Comparison) -> tuple[Float[Tensor, "B"], Scores]:
+    """Before the transform: the positive scores of all queries, and all scores of the first `ROWS`."""
+    if not comparison.is_transformed:
+        return comparison.scores.positive, first_rows(comparison.scores)
+    pairs = comparison.raw
     few = Pairs(
         query=pairs.query[:ROWS],
         key=pairs.key[:ROWS],
@@ -63,27 +70,26 @@ def head(pairs: Pairs) -> Scores:
         own=None if pairs.own is None else pairs.own[:ROWS],
         anchor=None if pairs.anchor is None else pairs.anchor[:ROWS],
     )
-    scores = score(few)
-    return Scores((pairs.query * pairs.key).sum(1), scores.negative, scores.excluded)
+    return (pairs.query * pairs.key).sum(1), score(few)
 
 
 def weights(scores: Scores) -> Float[Tensor, "rows N"]:
-    """1 for each negative of the first `ROWS` queries, 0 for an excluded one."""
+    """1 for each negative, 0 for an excluded one."""
     if scores.excluded is None:
-        return torch.ones_like(scores.negative[:ROWS])
-    return 1.0 - scores.excluded[:ROWS].to(scores.negative.dtype)
+        return torch.ones_like(scores.negative)
+    return 1.0 - scores.excluded.to(scores.negative.dtype)
 
 
-def moments(scores: Scores) -> dict[str, Float[Tensor, ""]]:
-    """Mean and (population) variance of positive and of negative scores."""
-    negative, weight = scores.negative[:ROWS], weights(scores)
+def moments(positive: Float[Tensor, "B"], few: Scores) -> dict[str, Float[Tensor, ""]]:
+    """Mean and (population) variance of all positive scores, and of the negative scores of a few queries."""
+    weight = weights(few)
     count = weight.sum()
-    mean = (negative * weight).sum() / count
+    mean = (few.negative * weight).sum() / count
     return {
-        "positive_mean": scores.positive.mean(),
-        "positive_variance": scores.positive.var(correction=0),
+        "positive_mean": positive.mean(),
+        "positive_variance": positive.var(correction=0),
         "negative_mean": mean,
-        "negative_variance": ((negative - mean).square() * weight).sum() / count,
+        "negative_variance": ((few.negative - mean).square() * weight).sum() / count,
     }
 
 
@@ -122,5 +128,5 @@ def histogram(values: Tensor, excluded: Tensor | None = None) -> Float[Tensor, "
     """Counts in equal bins over [`LOW`, `HIGH`]; values outside count in the outermost bins, excluded ones nowhere."""
     values = values.clamp(LOW, HIGH)
     if excluded is not None:
-        values = values + excluded[: len(values)].to(values.dtype) * 10 * HIGH  # histc drops what lies outside
+        values = values + excluded.to(values.dtype) * 10 * HIGH  # histc drops what lies outside
     return torch.histc(values, BINS, LOW, HIGH)
