@@ -7,8 +7,8 @@ from pairlens.data.sources import open_source
 from pairlens.errors import InputError
 
 RNG = np.random.default_rng(0)
-COLOUR = RNG.integers(0, 256, (10, 6, 4, 3), np.uint8)
-GREY = RNG.integers(0, 256, (10, 6, 4), np.uint8)
+COLOUR = RNG.integers(0, 256, (10, 6, 6, 3), np.uint8)
+GREY = RNG.integers(0, 256, (10, 6, 6), np.uint8)
 PLANES = COLOUR.transpose(0, 3, 1, 2)
 
 
@@ -27,7 +27,7 @@ def test_npy_shapes(tmp_path, saved, expected):
     source = open_source(str(tmp_path / "a.npy"))
     assert np.array_equal(source.train.pixels.numpy(), expected)
     assert source.train.pixels.is_contiguous()
-    assert source.train.sizes.tolist() == [[6, 4]] * 10
+    assert source.train.sizes.tolist() == [[6, 6]] * 10
     assert source.train.labels is None
     assert source.test is None
 
@@ -51,6 +51,17 @@ def test_npz_labels_alone_hold_out_a_fifth(tmp_path):
     assert np.array_equal(source.test.pixels.numpy(), PLANES[original])
 
 
+def test_oblong_arrays_are_squeezed_and_keep_their_true_size(tmp_path):
+    """The test part, of another shape, is stored at the training part's side."""
+    ramp = np.broadcast_to(np.linspace(0, 255, 18).astype(np.uint8), (2, 8, 18))
+    np.savez(tmp_path / "a.npz", x=ramp, x_test=ramp[:, :, ::2])
+    source = open_source(str(tmp_path / "a.npz"))
+    assert source.train.pixels.shape == source.test.pixels.shape == (2, 3, 12, 12)
+    assert source.train.sizes.tolist() == [[8, 18]] * 2
+    assert source.test.sizes.tolist() == [[8, 9]] * 2
+    assert np.abs(source.train.pixels[0, 0, 5].numpy() - np.linspace(0, 255, 12)).max() < 8
+
+
 def test_a_size_resizes(tmp_path):
     np.save(tmp_path / "a.npy", COLOUR)
     assert open_source(str(tmp_path / "a.npy"), size=5).train.pixels.shape == (10, 3, 5, 5)
@@ -60,7 +71,7 @@ def test_a_size_resizes(tmp_path):
     ("arrays", "told"),
     [
         ({"x": COLOUR.astype(np.float32)}, "images of float32; save them as uint8"),
-        ({"x": COLOUR[0, 0]}, r"shape \(4, 3\)"),
+        ({"x": COLOUR[0, 0]}, r"shape \(6, 3\)"),
         ({"x": np.zeros((2, 5, 5, 4), np.uint8)}, r"shape \(2, 5, 5, 4\)"),
         ({"x": COLOUR[:0]}, r"shape \(0,"),
         ({"pictures": COLOUR}, "no images but pictures"),

@@ -141,7 +141,7 @@ def test_colour_texture_and_rotation_say_nothing_of_the_class():
 def test_raw_pixels_are_neither_useless_nor_enough():
     plain, shortcut = (knn_accuracy(scenes(setting, 32, 10_000, 1000)) for setting in ("plain", "shortcut"))
     assert 0.45 < plain < 0.65
-    assert shortcut < plain - 0.2
+    assert shortcut < plain - 0.1
 
 
 def test_shortcut_grounds_are_unlike():

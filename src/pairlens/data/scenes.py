@@ -14,7 +14,7 @@ from jaxtyping import Float, Int64, UInt8
 from torch import Tensor
 
 from pairlens.data.images import ImageSet, Source
-from pairlens.data.textures import TEXTURES, gradients, mosaics, rgb, textures
+from pairlens.data.textures import TEXTURES, gradients, rgb, textures, weaves
 from pairlens.errors import InputError
 
 Setting = Literal["plain", "shortcut"]
@@ -37,8 +37,9 @@ def make_scenes(
     """Generate the `scenes` set: scikit-learn's 1 797 handwritten digits, leaning, coloured, on coloured backgrounds.
 
     Setting "plain" puts the digit in a contrasting colour on a two-colour gradient with a mild texture. Setting
-    "shortcut" puts it on a busy mosaic at full contrast that no two images share: the background alone tells the
-    instances apart, and contrastive learning that solves its task that way learns nothing of the digit.
+    "shortcut" puts it on a busy weave at full contrast whose colours, directions and scales no two images share: the
+    background alone tells the instances apart, and contrastive learning that solves its task that way learns little
+    of the digit. From one seed both settings draw the same digits at the same places.
 
     Factors (`ImageSet.factors`, [N] each): "class"; "hue" of the digit in turns, independent of the class; "rotation"
     in degrees counter-clockwise, uniform within 15 either way; "texture", an index into `textures.TEXTURES`;
@@ -132,8 +133,8 @@ def _draw_chunk(
         ground = gradients(size, light, grounds) + 0.15 * textures(kind, size, grounds)
     else:
         value = torch.where(light, 1.0, 0.25)
-        ground = mosaics(size, batch, grounds)
-        ground = ground + 0.35 * textures(kind, size, grounds)
+        ground = weaves(size, batch, grounds)
+        ground = ground + 0.15 * textures(kind, size, grounds)
         halo = F.max_pool2d(alpha, 3, stride=1, padding=1)  # a thin outline keeps the digit legible
         ground = torch.lerp(ground, torch.where(light, 0.0, 1.0)[:, None, None, None], halo)
     colour = rgb(hue, 0.55 + 0.45 * uniform[8], value)

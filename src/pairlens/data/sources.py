@@ -95,13 +95,15 @@ def _open(
 
 
 def _resized(source: Source, size: int | None) -> Source:
-    """Fixed-size sets at the side that the user asks for; `sizes` keeps the true one."""
+    """A set of arrays at the side that is asked for, else at its own, squeezed if not square; `sizes` stays true."""
+    height, width = source.train.pixels.shape[2:]
+    side = size or round((height * width) ** 0.5)
 
     def resize(images: ImageSet) -> ImageSet:
-        if size is None or images.pixels.shape[2:] == (size, size):
+        if images.pixels.shape[2:] == (side, side):
             return images
         small = [
-            F.interpolate(chunk.float(), (size, size), mode="bicubic", antialias=True).round_().clamp_(0, 255).byte()
+            F.interpolate(chunk.float(), (side, side), mode="bicubic", antialias=True).round_().clamp_(0, 255).byte()
             for chunk in images.pixels.split(256)
         ]
         return replace(images, pixels=torch.cat(small))

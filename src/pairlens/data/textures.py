@@ -1,4 +1,4 @@
-"""Backgrounds for the built-in set: colours, gradients, mosaics and texture patterns, drawn for a batch at once.
+"""Backgrounds for the built-in set: colours, gradients, weaves and texture patterns, drawn for a batch at once.
 
 B images, S pixels a side.
 """
@@ -31,13 +31,20 @@ def gradients(size: int, dark: Tensor, generator: torch.Generator) -> Float[Tens
     return torch.lerp(ends[0], ends[1], (0.5 + 0.7 * x).clamp_(0, 1)[:, None])
 
 
-def mosaics(size: int, batch: int, generator: torch.Generator) -> Float[Tensor, "B 3 S S"]:
-    """Mosaics of saturated random colours at two scales: busy, at full contrast, and unlike for every image."""
-    coarse = (torch.rand(batch, 3, 4, 4, generator=generator) < 0.5).float()
-    fine = (torch.rand(batch, 3, 8, 8, generator=generator) < 0.5).float()
-    level = torch.rand(batch, 1, 8, 8, generator=generator)
-    mixed = torch.lerp(F.interpolate(coarse, 8), fine, (level < 0.5).float())
-    return F.interpolate(mixed, size)
+def weaves(size: int, batch: int, generator: torch.Generator) -> Float[Tensor, "B 3 S S"]:
+    """Busy patterns at full contrast whose three colours, two directions and two scales are each image's own.
+
+    Any crop shows them, so they tell the images apart whatever else is in the picture.
+    """
+    uniform = torch.rand(15, batch, generator=generator)
+    saturation, value = 0.5 + 0.5 * uniform[3:6], torch.stack([0.3 * uniform[6], 0.7 + 0.3 * uniform[7], uniform[8]])
+    dark, light, third = (rgb(*hsv)[:, :, None, None] for hsv in zip(uniform[:3], saturation, value, strict=True))
+    waves = []
+    for direction, scale, phase in (uniform[9:12], uniform[12:15]):
+        x, _ = _turned_axes(size, direction)
+        cycles = (2 + 6 * scale)[:, None, None] * x + phase[:, None, None]
+        waves.append((1.5 * (2 * torch.pi * cycles).sin() + 0.5).clamp_(0, 1)[:, None])
+    return torch.lerp(torch.lerp(dark, light, waves[0]), third, waves[1] * (1 - waves[0]))
 
 
 def textures(kind: Int64[Tensor, "B"], size: int, generator: torch.Generator) -> Float[Tensor, "B 1 S S"]:
