@@ -1,0 +1,167 @@
+"use strict";
+(() => {
+  const root = document.documentElement;
+  const dark = JSON.parse(document.getElementById("dark-colors").textContent);
+  const config = {
+    displaylogo: false,
+    responsive: true,
+    modeBarButtons: [["toImage", "resetScale2d"]],
+    toImageButtonOptions: { format: "svg" },
+  };
+  const touch = matchMedia("(pointer: coarse)").matches;
+
+  // Figures -----------------------------------------------------------------------------------------------------
+  const sources = new Map(); // chart element -> its figure in light colours
+  for (const element of document.querySelectorAll(".chart")) {
+    const script = element.querySelector("script");
+    sources.set(element, JSON.parse(script.textContent));
+    script.remove();
+  }
+
+  // The figure in the colours of the theme; words are left alone, for a name may look like a colour.
+  const words = new Set(["text", "name", "ticktext", "customdata", "hovertemplate"]);
+  function themed(value) {
+    if (root.dataset.theme !== "dark") return value;
+    if (typeof value === "string") return dark[value] ?? value;
+    if (Array.isArray(value)) return value.map(themed);
+    if (value === null || typeof value !== "object") return value;
+    return Object.fromEntries(Object.entries(value).map(([k, v]) => [k, words.has(k) ? v : themed(v)]));
+  }
+
+  function draw(element) {
+    const figure = structuredClone(themed(sources.get(element)));
+    if (touch) figure.layout.dragmode = false; // a finger on a figure scrolls the page
+    element.dataset.theme = root.dataset.theme;
+    return Plotly.react(element, figure.data, figure.layout, config).then(() => {
+      element.dataset.drawn = "true";
+      wire(element);
+    });
+  }
+
+  const shown = (element) => element.offsetParent !== null;
+  const stale = (element) => element.dataset.theme !== root.dataset.theme;
+
+  // Draws what is visible and not yet drawn in this theme, a figure at a time so that the page stays responsive.
+  let drawing = false;
+  async function drawAll() {
+    if (drawing) return;
+    drawing = true;
+    delete root.dataset.ready;
+    for (let next; (next = [...sources.keys()].find((e) => shown(e) && stale(e))); ) {
+      await draw(next);
+      await new Promise((done) => setTimeout(done));
+    }
+    drawing = false;
+    root.dataset.ready = "true";
+  }
+
+  // The distribution at a step ----------------------------------------------------------------------------------
+  function matrix(spec) { // plotly's typed arrays as rows
+    if (Array.isArray(spec)) return spec;
+    const bytes = Uint8Array.from(atob(spec.bdata), (c) => c.charCodeAt(0));
+    const values = new Float32Array(bytes.buffer);
+    const columns = Number(spec.shape.split(",")[1]);
+    return Array.from({ length: values.length / columns }, (_, i) => values.subarray(i * columns, (i + 1) * columns));
+  }
+
+  const thousands = (value) => Math.round(value).toLocaleString("en").replaceAll(",", "\u202f");
+  const signed = (value) => value.toFixed(2).replace("-", "\u2212");
+
+  function moments(shares, bins) {
+    const mean = shares.reduce((sum, share, i) => sum + share * bins[i], 0);
+    const variance = shares.reduce((sum, share, i) => sum + share * (bins[i] - mean) ** 2, 0);
+    return `${signed(mean)} ± ${Math.sqrt(variance).toFixed(2)}`;
+  }
+
+  for (const panel of document.querySelectorAll(".distribution")) {
+    const axis = JSON.parse(panel.querySelector("script.axis").textContent);
+    const slider = panel.querySelector("input");
+    const profile = panel.querySelector("[data-role=profile]");
+    const maps = {};
+    for (const stage of ["before", "after"]) {
+      const map = panel.querySelector(`[data-role=heat-${stage}]`);
+      if (map) maps[stage] = sources.get(map).data.slice(0, 2).map((trace) => matrix(trace.z));
+    }
+    const at = (stage, kind, place) => maps[stage][kind === "negative" ? 0 : 1].map((row) => row[place]);
+    panel.show = (place) => {
+      slider.value = place;
+      const step = thousands(axis.step[place]);
+      panel.querySelector("output").textContent = step;
+      slider.setAttribute("aria-valuetext", `step ${step}`);
+      const traces = sources.get(profile).data;
+      for (const trace of traces) trace.y = at(...trace.meta, place);
+      const positive = at("after", "positive", place), negative = at("after", "negative", place);
+      const shared = positive.reduce((sum, share, i) => sum + Math.min(share, negative[i]), 0);
+      panel.querySelector(".words").textContent =
+        `Positives ${moments(positive, axis.bins)}, negatives ${moments(negative, axis.bins)}; ` +
+        `${(100 * shared).toFixed(shared < 0.1 ? 1 : 0)} % of the two distributions overlap.`;
+      if (profile.dataset.drawn) draw(profile);
+      for (const map of panel.querySelectorAll("[data-role^=heat]")) { // the line that marks the step
+        const [line] = sources.get(map).layout.shapes;
+        line.x0 = line.x1 = axis.step[place];
+        if (map.dataset.drawn) Plotly.relayout(map, { "shapes[0].x0": line.x0, "shapes[0].x1": line.x1 });
+      }
+    };
+    slider.addEventListener("input", () => panel.show(Number(slider.value)));
+    panel.nearest = (step) => axis.step.reduce((best, s, i) => (Math.abs(s - step) < Math.abs(axis.step[best] - step) ? i : best), 0);
+    panel.show(Number(slider.value));
+  }
+
+  function wire(element) { // pointing at a heat map chooses the step
+    const panel = element.closest(".distribution");
+    if (!panel || element.dataset.wired || element.dataset.role === "profile") return;
+    element.dataset.wired = "true";
+    let wanted = null;
+    element.on("plotly_hover", (event) => {
+      if (wanted === null) requestAnimationFrame(() => { panel.show(wanted); wanted = null; });
+      wanted = panel.nearest(event.points[0].x);
+    });
+  }
+
+  // Switches, theme, print --------------------------------------------------------------------------------------
+  document.addEventListener("click", (event) => {
+    const button = event.target.closest(".switch button");
+    if (!button) return;
+    const { group } = button.parentElement.dataset;
+    const { value } = button.dataset;
+    const before = button.getBoundingClientRect().top;
+    for (const set of document.querySelectorAll(".switch")) {
+      if (set.dataset.group !== group) continue;
+      for (const other of set.children) other.setAttribute("aria-pressed", String(other.dataset.value === value));
+    }
+    for (const part of document.querySelectorAll(".choice")) {
+      if (part.dataset.group === group) part.hidden = part.dataset.value !== value;
+    }
+    scrollBy(0, button.getBoundingClientRect().top - before); // what changes above must not move what is looked at
+    drawAll();
+  });
+
+  const toggle = document.getElementById("theme");
+  function wear(theme) {
+    root.dataset.theme = theme;
+    toggle.textContent = theme === "dark" ? "Light" : "Dark";
+    return drawAll();
+  }
+  toggle.addEventListener("click", () => {
+    const theme = root.dataset.theme === "dark" ? "light" : "dark";
+    try { localStorage.setItem("pairlens-theme", theme); } catch { /* the choice then lasts as long as the page */ }
+    wear(theme);
+  });
+  let worn = null;
+  matchMedia("print").addEventListener("change", (event) => {
+    if (event.matches) worn = root.dataset.theme;
+    wear(event.matches ? "light" : worn);
+  });
+
+  const links = new Map([...document.querySelectorAll("nav a[href^='#']")].map((a) => [a.hash.slice(1), a]));
+  const seen = new IntersectionObserver((entries) => {
+    for (const entry of entries) {
+      if (!entry.isIntersecting) continue;
+      for (const link of links.values()) link.removeAttribute("aria-current");
+      links.get(entry.target.id)?.setAttribute("aria-current", "true");
+    }
+  }, { rootMargin: "-20% 0px -70% 0px" });
+  for (const section of document.querySelectorAll("section.panel")) seen.observe(section);
+
+  wear(root.dataset.theme);
+})();

@@ -1,0 +1,294 @@
+"""The report: one self-contained HTML page, made from run folders and from nothing else."""
+
+import base64
+import hashlib
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+from typing import TypeVar
+
+from plotly.offline import get_plotlyjs
+
+from pairlens.errors import InputError
+from pairlens.record.run import Run
+from pairlens.report import theme
+from pairlens.report.html import Html, choice, data_json, join, notice, prose, switch, tag, user
+from pairlens.report.panels import (
+    accuracy,
+    configuration,
+    confusion,
+    curves,
+    distributions,
+    gallery,
+    neighbours,
+    probes,
+    run_table,
+    throughput,
+    verdict,
+)
+from pairlens.report.read import Missing
+from pairlens.report.text import clean, listed, shorten, unique_names
+
+Data = TypeVar("Data")
+DAMAGED = (InputError, ValueError, OSError, KeyError, TypeError, EOFError)  # what a damaged file makes a reader raise
+
+
+def write_report(runs: Sequence[Run], output: Path) -> Path:
+    """Write the report of one or several runs as one HTML page that needs no network.
+
+    A panel whose data is missing or damaged says so in a sentence; what the run folders and their names hold is text
+    to the page and never markup. The runs' order decides their colours.
+
+    Args:
+        runs: opened run folders, in the order in which they are to be shown.
+        output: the file to write; its folder is made, an older page is replaced.
+
+    Returns:
+        `output`, as an absolute path.
+
+    Raises:
+        InputError: there is no run, or the page cannot be written there.
+    """
+    if not runs:
+        raise InputError("a report needs at least one run; give the folders that `pairlens train` printed")
+    text = page(runs)
+    output = Path(output).absolute()
+    partial = output.with_name(f"{output.name}.partial")
+    try:
+        output.parent.mkdir(parents=True, exist_ok=True)
+        partial.write_text(text, encoding="utf-8")
+        os.replace(partial, output)
+    except OSError as error:
+        raise InputError(f"the report cannot be written to {output} ({error.strerror}); give another file") from error
+    return output
+
+
+def page(runs: Sequence[Run]) -> str:
+    """The whole page as text."""
+    names = [clean(name) for name in unique_names([run.folder for run in runs])]
+    title = names[0] if len(names) == 1 else f"{len(names)} runs compared"
+    sections = _sections(runs, names)
+    first, plotly, last = _asset("theme.js"), get_plotlyjs(), _asset("page.js")
+    head = tag(
+        "head",
+        {},
+        tag("meta", {"charset": "utf-8"}),
+        tag("meta", {"http-equiv": "Content-Security-Policy", "content": _policy([first, plotly, last])}),
+        tag("meta", {"name": "viewport", "content": "width=device-width, initial-scale=1"}),
+        tag("meta", {"name": "color-scheme", "content": "light dark"}),
+        tag("title", {}, f"{shorten(title, 80)} \u00b7 pairlens"),
+        tag("link", {"rel": "icon", "href": _icon()}),
+        tag("style", {}, Html(theme.style_css() + _asset("page.css"))),
+        _script(first),
+    )
+    body = tag(
+        "body",
+        {},
+        tag("a", {"class": "skip", "href": "#main"}, "Skip to the report"),
+        _navigation(sections),
+        tag("main", {"id": "main"}, _header(runs, names), *(_section(s) for s in sections), _footer(runs)),
+        data_json(theme.dark_colors(), {"id": "dark-colors"}),
+        _script(plotly),
+        _script(last),
+    )
+    return f'<!doctype html>\n<html lang="en">{head}{body}</html>\n'
+
+
+@dataclass(frozen=True)
+class Section:
+    """A part of the page: its anchor, heading, the sentence that tells what to look for, and its content."""
+
+    anchor: str
+    title: str
+    lead: str
+    content: Html
+
+
+def _sections(opened: Sequence[Run], names: Sequence[str]) -> list[Section]:
+    several = len(opened) > 1
+    whose = "Choose a run; " if several else ""
+    found = [
+        Section("verdict", "Verdict", "", _together(opened, names, verdict.compute, _without_places(verdict.draw))),
+        Section(
+            "accuracy",
+            "Accuracy against baselines",
+            "The trained encoder should stand clearly above raw pixels and above the same network before training.",
+            _accuracy(opened, names),
+        ),
+        Section(
+            "pairs",
+            "Positive and negative pairs",
+            "Each step's pairs by their cosine. Look for two bands that part: positives high, negatives around zero, "
+            "with little overlap.",
+            _each(opened, names, distributions.compute, lambda d, i: distributions.draw(d, f"space-{i}")),
+        ),
+        Section(
+            "curves",
+            "Training curves",
+            "A healthy run leaves the guessing line early and then improves ever more slowly, without jumps.",
+            _together(opened, names, curves.compute, curves.draw),
+        ),
+        Section(
+            "views",
+            "Views",
+            whose
+            + "two views of one image make a positive pair. Ask yourself: could you still tell that both show the "
+            "same thing?",
+            _each(opened, names, gallery.compute, lambda d, i: gallery.draw(d, f"sample-{i}")),
+        ),
+        Section(
+            "neighbours",
+            "Nearest neighbours",
+            "What the encoder finds most alike, nearest first. It should match what the images show, not their "
+            "colour or background.",
+            _each(opened, names, neighbours.compute, lambda d, _: neighbours.draw(d)),
+        ),
+        Section(
+            "speed",
+            "Speed",
+            "Most of a step should be forward and backward; much data or views time means that the network waits.",
+            _speed(opened, names),
+        ),
+        Section(
+            "configuration",
+            "Configuration and environment",
+            "All that was asked for and all that it ran on, as recorded by the run itself.",
+            _each(opened, names, configuration.compute, lambda d, _: configuration.draw(d)),
+        ),
+    ]
+    if several:
+        text = "The runs side by side; of their arguments only those that differ. The colours are the runs' everywhere."
+        table = _together(opened, names, run_table.compute, _without_places(run_table.draw))
+        found.insert(1, Section("runs", "Runs", text, table))
+    return [Section(s.anchor, s.title, s.lead[:1].upper() + s.lead[1:], s.content) for s in found]
+
+
+def _accuracy(opened: Sequence[Run], names: Sequence[str]) -> Html:
+    bars = _together(opened, names, accuracy.compute, _without_places(accuracy.draw))
+    curve = _together(opened, names, probes.compute, probes.draw)
+    matrix = _each(opened, names, confusion.compute, lambda d, i: confusion.draw(d, f"confusion-{i}"))
+    return join([bars, tag("div", {"class": "columns"}, tag("div", {}, curve), tag("div", {}, matrix))])
+
+
+def _speed(opened: Sequence[Run], names: Sequence[str]) -> Html:
+    split = _each(opened, names, throughput.compute, lambda d, _: throughput.draw(d))
+    rates = _together(opened, names, throughput.compute, throughput.draw_rate, silent=True)
+    return tag("div", {"class": "columns"}, tag("div", {}, split), tag("div", {}, rates))
+
+
+def _without_places(
+    draw: Callable[[list[Data], list[str]], Html],
+) -> Callable[[list[Data], list[str], list[int]], Html]:
+    return lambda found, names, places: draw(found, names)
+
+
+def _attempt(run: Run, compute: Callable[[Run], Data | Missing]) -> Data | Missing:
+    try:
+        return compute(run)
+    except DAMAGED as error:
+        said = str(error) if isinstance(error, InputError) else f"a file does not hold what it should ({error!r})"
+        return Missing(f"This cannot be shown, because {shorten(said, 300)}.")
+
+
+def _together(
+    opened: Sequence[Run],
+    names: Sequence[str],
+    compute: Callable[[Run], Data | Missing],
+    draw: Callable[[list[Data], list[str], list[int]], Html],
+    silent: bool = False,
+) -> Html:
+    """A panel that shows all runs at once; those without data are named below it (unless `silent`)."""
+    found: list[Data] = []
+    shown: list[str] = []
+    places: list[int] = []
+    missing: list[tuple[str, str]] = []
+    for place, (run, name) in enumerate(zip(opened, names, strict=True)):
+        data = _attempt(run, compute)
+        if isinstance(data, Missing):
+            missing.append((name, data.reason))
+        else:
+            found.append(data)
+            shown.append(name)
+            places.append(place)
+    drawn = draw(found, shown, places) if found else None
+    if len(opened) == 1:
+        said = [notice(reason) for _, reason in missing]
+    else:
+        said = [tag("p", {"class": "notice"}, user(name), ": ", prose(reason)) for name, reason in missing]
+    return join([drawn, *([] if silent else said)])
+
+
+def _each(
+    opened: Sequence[Run],
+    names: Sequence[str],
+    compute: Callable[[Run], Data | Missing],
+    draw: Callable[[Data, int], Html],
+) -> Html:
+    """A panel that shows one run at a time; the choice of the run holds for the whole page."""
+    drawn = []
+    for place, run in enumerate(opened):
+        data = _attempt(run, compute)
+        drawn.append(notice(data.reason) if isinstance(data, Missing) else draw(data, place))
+    if len(opened) == 1:
+        return drawn[0]
+    options = [(str(i), shorten(name, 40)) for i, name in enumerate(names)]
+    shown = [choice("run", str(i), i == 0, d) for i, d in enumerate(drawn)]
+    return join([switch("Run", "run", options, "0"), *shown])
+
+
+def _navigation(sections: Sequence[Section]) -> Html:
+    links = (tag("li", {}, tag("a", {"href": f"#{s.anchor}"}, s.title)) for s in sections)
+    brand = tag(
+        "a", {"class": "brand", "href": "#main"}, tag("span", {"class": "lens", "aria-hidden": "true"}), "pairlens"
+    )
+    toggle = tag("button", {"type": "button", "id": "theme", "aria-label": "Switch between light and dark"}, "Dark")
+    return tag("nav", {"class": "side", "aria-label": "Sections"}, brand, tag("ul", {}, *links), toggle)
+
+
+def _header(opened: Sequence[Run], names: Sequence[str]) -> Html:
+    heading = tag("h1", {}, f"{len(opened)} runs compared" if len(opened) > 1 else user(names[0]))
+    called = list(dict.fromkeys((str(run.call.get("method", "?")), str(run.call.get("source", "?"))) for run in opened))
+    said = [part for method, source in called[:4] for part in (" · ", user(method), " on ", user(source))][1:]
+    rest = f" and {len(called) - 4} more" if len(called) > 4 else None
+    return tag("header", {}, heading, tag("p", {"class": "aside"}, *said, rest))
+
+
+def _section(section: Section) -> Html:
+    head = tag("h2", {"id": f"{section.anchor}-title"}, section.title)
+    lead = tag("p", {"class": "lead"}, section.lead) if section.lead else None
+    attributes = {"id": section.anchor, "class": "panel", "aria-labelledby": f"{section.anchor}-title"}
+    return tag("section", attributes, head, lead, section.content)
+
+
+def _footer(opened: Sequence[Run]) -> Html:
+    versions = sorted({str(run.info.get("pairlens", "?")) for run in opened})
+    text = f"Made by pairlens from {len(opened)} run folder{'s' * (len(opened) > 1)} recorded with version "
+    return tag(
+        "footer", {}, text, user(listed(versions)), ". This page is complete in itself and asks nothing of the network."
+    )
+
+
+def _asset(name: str) -> str:
+    return files("pairlens.report").joinpath(name).read_text(encoding="utf-8")
+
+
+def _script(code: str) -> Html:
+    return Html(f"<script>{code}</script>")
+
+
+def _policy(scripts: Sequence[str]) -> str:
+    """Only these very scripts may run, and nothing may be fetched: escaping is the first wall, this is the second."""
+    sums = (base64.b64encode(hashlib.sha256(code.encode()).digest()).decode() for code in scripts)
+    allowed = " ".join(f"'sha256-{s}'" for s in sums)
+    return f"default-src 'none'; script-src {allowed}; style-src 'unsafe-inline'; img-src data: blob:; base-uri 'none'"
+
+
+def _icon() -> str:
+    drawing = (
+        "<svg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 16 16'>"
+        f"<circle cx='6' cy='8' r='5' fill='{theme.POSITIVE}'/>"
+        f"<circle cx='10' cy='8' r='5' fill='{theme.NEGATIVE}' fill-opacity='.75'/></svg>"
+    )
+    return "data:image/svg+xml;base64," + base64.b64encode(drawing.encode()).decode()

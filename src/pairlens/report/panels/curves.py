@@ -1,0 +1,229 @@
+"""The training curves: loss, contrastive accuracy, alignment, uniformity, spread, gradient norm and learning rate."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import plotly.graph_objects as go
+
+from pairlens.record.run import Run
+from pairlens.report.html import Html, chart, join, tag, user
+from pairlens.report.read import Missing, column
+from pairlens.report.text import count, number, plot_text
+from pairlens.report.theme import MUTED, Style, fade, figure, run_style
+from pairlens.report.thin import Curve, thin
+
+
+@dataclass(frozen=True)
+class Plot:
+    """One small plot: which statistic, and what to look for."""
+
+    key: str
+    title: str
+    sentence: str
+    per_space: bool
+    form: str = "~g"  # of the axis
+
+
+PLOTS = (
+    Plot(
+        "loss", "Loss", "Near log(K+1), the grey line, it only guesses: normal at first, it should leave it soon.", True
+    ),
+    Plot(
+        "accuracy",
+        "Contrastive accuracy",
+        "How often the positive scores above every negative: should rise.",
+        True,
+        ".0%",
+    ),
+    Plot("alignment", "Alignment", "Mean squared distance of positives: lower is tighter.", True),
+    Plot(
+        "uniformity",
+        "Uniformity",
+        "How evenly embeddings fill the sphere: should fall below zero, then level off.",
+        True,
+    ),
+    Plot(
+        "feature_std",
+        "Feature spread",
+        "Of the embeddings, 1 where they are evenly spread: falling towards 0 is collapse.",
+        True,
+    ),
+    Plot(
+        "gradient_norm",
+        "Gradient norm",
+        "Spikes mean unstable training; a lower rate or a longer warm-up helps.",
+        False,
+    ),
+    Plot("learning_rate", "Learning rate", "The schedule as it was applied.", False),
+)
+
+
+@dataclass(frozen=True)
+class Curves:
+    """The thinned curves of a run: statistic -> space ("" for the whole run) -> curve."""
+
+    curves: Mapping[str, Mapping[str, Curve]]
+    chance: Mapping[str, float]  # log(K+1) of each space
+    loss_end: float
+
+
+def compute(run: Run) -> Curves | Missing:
+    """Every curve that was recorded."""
+    table = run.statistics
+    step = column(table, "step")
+    if step is None:
+        return Missing("No step has been recorded yet, so there are no curves.")
+    found: dict[str, dict[str, Curve]] = {}
+    for plot in PLOTS:
+        for space in run.spaces if plot.per_space else ("",):
+            values = column(table, f"{space}.{plot.key}" if space else plot.key)
+            if values is not None:
+                found.setdefault(plot.key, {})[space] = thin(step, values)
+    if "loss" not in found and (loss := column(table, "loss")) is not None:
+        found["loss"] = {"": thin(step, loss)}
+    chance = {s: math.log(v["negatives"] + 1) for s, v in run.info["spaces"].items() if v.get("negatives")}
+    if not found:
+        return Missing("The recorded statistics hold none of the known columns, so there are no curves.")
+    means = next(iter(found["loss"].values())).mean if "loss" in found else np.full(1, np.nan)
+    return Curves(found, chance, float(means[-1]))
+
+
+def plot(found: Sequence[Curves], names: Sequence[str], places: Sequence[int], of: Plot) -> go.Figure:
+    """One statistic of all runs: means of blocks, and a pale band of their extremes."""
+    traces: list[go.Scatter] = []
+    drawn_curves = []
+    for one, name, place in zip(found, names, places, strict=True):
+        for order, (space, curve) in enumerate(one.curves.get(of.key, {}).items()):
+            parts = [name] * (len(found) > 1) + [space] * (len(_spaces(found)) > 1 and space != "")
+            style = _style(place, order, len(found), len(_spaces(found)))
+            traces += _curve(curve, style, plot_text(" \u00b7 ".join(parts), 40) if parts else "", of.form)
+            drawn_curves.append(curve)
+    chances = sorted({round(v, 6) for one in found for v in one.chance.values()}) if of.key == "loss" else []
+    traces += [_chance(value, max(float(c.step[-1]) for c in drawn_curves)) for value in chances]
+    drawn = figure(traces, "step", "")
+    for value in chances:
+        words = {"text": f"log(K+1) = {value:.2f}", "showarrow": False, "font": {"color": MUTED, "size": 11.5}}
+        drawn.add_annotation(words, x=1, xref="x domain", y=value, xanchor="right", yanchor="bottom")
+    if of.form.endswith("%"):
+        drawn.update_yaxes(tickformat=of.form)
+    if of.key == "gradient_norm" and _spans_decades(drawn_curves):
+        drawn.update_yaxes(type="log")
+    if of.key in {"feature_std", "learning_rate"}:
+        drawn.update_yaxes(rangemode="tozero")
+    return drawn.update_xaxes(tickformat=",", nticks=6, rangemode="tozero")
+
+
+def _spaces(found: Sequence[Curves]) -> list[str]:
+    return list(dict.fromkeys(space for one in found for spaces in one.curves.values() for space in spaces if space))
+
+
+def _style(place: int, order: int, runs: int, spaces: int) -> Style:
+    """Colour tells the runs apart, dashes their spaces; a single run's spaces have a colour each."""
+    if runs == 1:
+        return run_style(order)
+    return Style(run_style(place).color, run_style(order).dash) if spaces > 1 else run_style(place)
+
+
+def _curve(curve: Curve, style: Style, name: str, form: str) -> list[go.Scatter]:
+    band = {
+        "x": np.concatenate([curve.step, curve.step[::-1]]),
+        "y": np.concatenate([curve.high, curve.low[::-1]]),
+    }
+    ok = np.isfinite(band["y"])
+    value = "%{y:.1%}" if form.endswith("%") else "%{y:.4g}"
+    traces = [
+        go.Scatter(
+            x=band["x"][ok],
+            y=band["y"][ok].astype(np.float32),
+            fill="toself",
+            fillcolor=fade(style.color, 0.16),
+            line={"width": 0},
+            mode="lines",
+            hoverinfo="skip",
+            showlegend=False,
+        ),
+        go.Scatter(
+            x=curve.step,
+            y=curve.mean.astype(np.float32),
+            mode="lines",
+            name=name,
+            line={"color": style.color, "width": 2, "dash": style.dash},
+            hovertemplate=f"step %{{x:,.0f}}: {value}<extra>{'%{fullData.name}' if name else ''}</extra>",
+        ),
+    ]
+    if len(curve.broken):
+        finite = curve.mean[np.isfinite(curve.mean)]
+        marked = curve.broken[:: max(1, len(curve.broken) // 50)]
+        traces.append(
+            go.Scatter(
+                x=marked,
+                y=np.full(len(marked), finite.max() if len(finite) else 0.0),
+                mode="markers",
+                marker={"symbol": "x", "color": style.color, "size": 8},
+                name="not a number",
+                hovertemplate="step %{x:,}: not a number<extra></extra>",
+                showlegend=False,
+            )
+        )
+    return traces
+
+
+def _chance(value: float, last: float) -> go.Scatter:
+    """The loss of a guess among the positive and K negatives, as a line."""
+    return go.Scatter(
+        x=[0, last],
+        y=[value, value],
+        mode="lines",
+        line={"color": MUTED, "width": 1.3, "dash": "dash"},
+        hoverinfo="skip",
+    )
+
+
+def _spans_decades(curves: Sequence[Curve]) -> bool:
+    low = min((np.nanmin(c.low) for c in curves if np.isfinite(c.low).any()), default=0.0)
+    high = max((np.nanmax(c.high) for c in curves if np.isfinite(c.high).any()), default=0.0)
+    return bool(low > 0 and high / low > 100)
+
+
+def draw(found: Sequence[Curves], names: Sequence[str], places: Sequence[int]) -> Html:
+    """All plots as small multiples."""
+    cells = []
+    for of in PLOTS:
+        given = [one.curves[of.key] for one in found if of.key in one.curves]
+        if given:
+            ends = [number(float(c.mean[-1])) for spaces in given for c in spaces.values()]
+            alt = f"{of.title} over training; at the end " + ", ".join(ends)
+            broken = sum(len(c.broken) for spaces in given for c in spaces.values())
+            lost = f" {count(broken)} values were not numbers; crosses mark them." if broken else None
+            head = tag("h3", {}, of.title)
+            text = tag("p", {"class": "aside"}, of.sentence, lost)
+            cells.append(
+                tag("div", {"class": f"plot-{of.key}"}, head, text, chart(plot(found, names, places, of), alt, 230))
+            )
+    legend = _legend(found, names, places)
+    return join([legend, tag("div", {"class": "multiples"}, *cells), tag("p", {"class": "aside"}, _BAND)])
+
+
+def _legend(found: Sequence[Curves], names: Sequence[str], places: Sequence[int]) -> Html | None:
+    """What colours and dashes mean, once for all plots; nothing where there is one curve a plot."""
+    spaces = _spaces(found)
+    keys = []
+    if len(found) > 1:
+        dashes = [run_style(place).dash if len(spaces) < 2 else "solid" for place in places]
+        keys += [_key(f"var(--run-{p % 8})", dash, n) for n, p, dash in zip(names, places, dashes, strict=True)]
+        keys += [_key(None, run_style(i).dash, space) for i, space in enumerate(spaces)] if len(spaces) > 1 else []
+    elif len(spaces) > 1:
+        keys = [_key(f"var(--run-{i % 8})", run_style(i).dash, space) for i, space in enumerate(spaces)]
+    return tag("ul", {"class": "legend"}, *keys) if keys else None
+
+
+def _key(color: str | None, dash: str, name: str) -> Html:
+    style = f"--c:{color}" if color else None
+    return tag("li", {}, tag("span", {"class": f"stroke {dash}", "style": style, "aria-hidden": "true"}), user(name))
+
+
+_BAND = (
+    "Lines are means of blocks of steps; the pale band holds every single step between its least and greatest value."
+)

@@ -1,0 +1,181 @@
+"""The gallery: actual images of the run, where their crops were taken, and the views that came of them.
+
+B images of a sample, C x H x W pixels.
+"""
+
+import zipfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import UInt8
+
+from pairlens.record.run import Run
+from pairlens.report.html import Html, choice, join, picture, switch, tag, user
+from pairlens.report.read import Missing
+from pairlens.report.text import count, number, percent
+from pairlens.report.theme import VIEWS
+
+STEPS = 6  # samples shown, evenly spread, the first and the last among them
+IMAGES = 6  # of each
+FACTORS = ("brightness", "contrast", "saturation", "hue")
+
+
+@dataclass(frozen=True)
+class View:
+    """One view of one image."""
+
+    name: str
+    pixels: UInt8[np.ndarray, "3 S S"]
+    params: Mapping[str, Any]  # the fields of `ViewParams` that were recorded, for this image
+
+
+@dataclass(frozen=True)
+class Example:
+    """An image and its views."""
+
+    index: int
+    pixels: UInt8[np.ndarray, "3 H W"]
+    height: int  # of the original, pixels
+    width: int
+    views: tuple[View, ...]
+
+
+@dataclass(frozen=True)
+class Sample:
+    """Images of one step."""
+
+    step: int
+    examples: tuple[Example, ...]
+
+
+def compute(run: Run) -> tuple[Sample, ...] | Missing:
+    """Samples spread over the run; a file that is damaged is passed over."""
+    files = run.sample_files()
+    if not files:
+        return Missing("No views have been recorded, so there are none to show.")
+    chosen = sorted(set(np.linspace(0, len(files) - 1, min(STEPS, len(files))).round().astype(int).tolist()))
+    samples = [s for i in chosen if (s := _sample(files[i], run.info.get("views") or ())) is not None]
+    return tuple(samples) or Missing("The recorded views cannot be read: the files in samples/ are damaged.")
+
+
+def _sample(path: Path, order: Sequence[str]) -> Sample | None:
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            arrays = {key: file[key] for key in file.files}
+        names = [k.removeprefix("view.") for k in arrays if k.startswith("view.")]
+        names.sort(key=lambda n: (order.index(n) if n in order else len(order), n))
+        count = min(IMAGES, len(arrays["images"]))
+        examples = tuple(_example(arrays, names, i) for i in range(count))
+        return Sample(int(arrays["step"]), examples)
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+        return None
+
+
+def _example(arrays: Mapping[str, np.ndarray], names: Sequence[str], i: int) -> Example:
+    views = []
+    for name in names:
+        prefix = f"params.{name}."
+        params = {k.removeprefix(prefix): v[i].tolist() for k, v in arrays.items() if k.startswith(prefix)}
+        views.append(View(name, arrays[f"view.{name}"][i], params))
+    height, width = (int(v) for v in arrays["sizes"][i])
+    return Example(int(arrays["index"][i]), arrays["images"][i], height, width, tuple(views))
+
+
+def describe(params: Mapping[str, Any]) -> list[str]:
+    """A view's parameters as short phrases, in the order in which they are applied."""
+    said = []
+    if (crop := params.get("crop")) is not None:
+        left, top, width, height = crop
+        said.append(f"crop {percent(width * height, 0)} at {100 * left:.0f}, {100 * top:.0f}")
+    if params.get("flip"):
+        said.append("flipped")
+    if turns := int(params.get("rotation") or 0):
+        said.append(f"rotated {90 * turns}°")
+    if params.get("jittered"):
+        said += _jitter(params)
+    if params.get("gray"):
+        said.append("gray")
+    if (sigma := params.get("blur") or 0) > 0:
+        said.append(f"blur \u03c3 {number(sigma, 2)} px")
+    if texture := int(params.get("texture") or 0):
+        said.append(f"texture {texture}")
+    return said
+
+
+def _jitter(params: Mapping[str, Any]) -> list[str]:
+    factors, order = params["factors"], params["order"]
+    steps = [
+        f"{FACTORS[i]} {round(factors[i], 2) + 0.0:+.2f} turn"
+        if FACTORS[i] == "hue"
+        else f"{FACTORS[i]} \u00d7{factors[i]:.2f}"
+        for i in order
+    ]
+    return [step.replace("-", "\u2212") for step in steps]
+
+
+def draw(samples: Sequence[Sample], group: str) -> Html:
+    """The samples, one step at a time."""
+    last = str(samples[-1].step)
+    options = [(str(s.step), f"step {count(s.step)}") for s in samples]
+    buttons = switch("Step of the sample", group, options, last) if len(samples) > 1 else None
+    names = [v.name for v in samples[-1].examples[0].views] if samples[-1].examples else []
+    keys = [tag("li", {}, tag("span", _stroke(i), ""), user(n)) for i, n in enumerate(names)]
+    parts = [choice(group, str(s.step), str(s.step) == last, _grid(s)) for s in samples]
+    return join(
+        [
+            tag("div", {"class": "toolbar"}, buttons, tag("ul", {"class": "legend"}, *keys)),
+            *parts,
+            tag("p", {"class": "aside"}, CAPTION),
+        ]
+    )
+
+
+CAPTION = (
+    "Crop: its share of the image's area, and its left and top corner in percent of the image. "
+    "Colour changes stand in the order in which they were applied; hue is in turns of the colour wheel."
+)
+
+
+def _stroke(place: int) -> dict[str, str | int | float | bool | None]:
+    return {"class": f"stroke s{place % 2}", "style": f"--c:{VIEWS[place % len(VIEWS)]}", "aria-hidden": "true"}
+
+
+def _grid(sample: Sample) -> Html:
+    return tag("div", {"class": "gallery"}, *(_figure(e) for e in sample.examples))
+
+
+def _figure(example: Example) -> Html:
+    aspect = example.width / max(1, example.height)
+    boxes = [_rectangle(v, i) for i, v in enumerate(example.views)]
+    original = tag(
+        "figure",
+        {"class": "original"},
+        tag("div", {"class": "framed"}, picture(example.pixels, f"image {example.index}", aspect), *boxes),
+        tag("figcaption", {}, f"image {example.index}"),
+    )
+    views = [_view(v, i, example.index) for i, v in enumerate(example.views)]
+    return tag("div", {"class": "example"}, original, *views)
+
+
+def _rectangle(view: View, place: int) -> Html | None:
+    crop = view.params.get("crop")
+    if crop is None:
+        return None
+    left, top, width, height = (100 * float(v) for v in crop)
+    box = f"left:{left:.2f}%;top:{top:.2f}%;width:{width:.2f}%;height:{height:.2f}%"
+    style = f"{box};--c:{VIEWS[place % len(VIEWS)]}"
+    return tag("span", {"class": f"crop s{place % 2}", "style": style, "title": f"crop of {view.name}"})
+
+
+def _view(view: View, place: int, index: int) -> Html:
+    said = describe(view.params) or ["unchanged"]
+    chips = [tag("li", {}, phrase) for phrase in said]
+    return tag(
+        "figure",
+        {"class": "view", "style": f"--c:{VIEWS[place % len(VIEWS)]}", "title": "; ".join(said)},
+        picture(view.pixels, f"view {view.name} of image {index}: {'; '.join(said)}"),
+        tag("figcaption", {}, tag("b", {}, user(view.name)), tag("ul", {}, *chips)),
+    )

@@ -1,0 +1,65 @@
+"""What every panel needs to read a run: columns that may be absent, and a way to say that something is missing."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Num
+
+CONTESTANTS = ("encoder", "random", "pixels")
+CONTESTANT_NAMES = {"encoder": "trained encoder", "random": "untrained encoder", "pixels": "raw pixels"}
+PROTOCOL_NAMES = {"knn": "kNN", "linear": "linear read-out", "retrieval": "view retrieval"}
+
+
+@dataclass(frozen=True)
+class Missing:
+    """Why a panel has nothing to show: one sentence."""
+
+    reason: str
+
+
+@dataclass(frozen=True)
+class Score:
+    """Shares of right answers, in [0, 1]."""
+
+    top1: float
+    top5: float | None
+
+
+Scores = Mapping[str, Mapping[str, Score]]  # protocol -> contestant -> score
+
+
+def column(table: np.ndarray, name: str) -> Num[np.ndarray, "N ..."] | None:
+    """A column of a structured table, or None where the table is empty or does not have it."""
+    if not len(table) or table.dtype.names is None or name not in table.dtype.names:
+        return None
+    return table[name]
+
+
+def settled(values: Num[np.ndarray, "N"] | None) -> float:
+    """The mean of the finite values among the last tenth: where a noisy curve ended. NaN where there are none."""
+    if values is None or not len(values):
+        return float("nan")
+    last = np.asarray(values[-max(1, len(values) // 10) :], np.float64)
+    last = last[np.isfinite(last)]
+    return float(last.mean()) if len(last) else float("nan")
+
+
+def scores(evaluation: Mapping[str, object] | None) -> Scores:
+    """The scores of an evaluation by protocol and contestant; empty without one. Needs no labels for view retrieval."""
+    found: dict[str, dict[str, Score]] = {}
+    test = (evaluation or {}).get("test")
+    retrieval = (evaluation or {}).get("retrieval")
+    for contestant in CONTESTANTS:
+        of_test = test.get(contestant) if isinstance(test, dict) else None
+        for protocol in ("knn", "linear"):
+            _add(found, protocol, contestant, of_test.get(protocol) if isinstance(of_test, dict) else None)
+        _add(found, "retrieval", contestant, retrieval.get(contestant) if isinstance(retrieval, dict) else None)
+    return found
+
+
+def _add(found: dict[str, dict[str, Score]], protocol: str, contestant: str, given: object) -> None:
+    if isinstance(given, dict) and given.get("top1") is not None:
+        top5 = given.get("top5")
+        score = Score(float(given["top1"]), None if top5 is None else float(top5))
+        found.setdefault(protocol, {})[contestant] = score

@@ -1,0 +1,6 @@
+"""Lets the tests of the report import `fake_run`, which stands beside them."""
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent))

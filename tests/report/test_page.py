@@ -1,0 +1,200 @@
+"""The page as a reader meets it: in headless Chromium, where there is one."""
+
+import re
+import shutil
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import fake_run
+import pytest
+
+from pairlens.errors import InputError
+from pairlens.record.run import Run
+from pairlens.report.page import write_report
+
+CHROMIUM = Path("/usr/bin/chromium")
+FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run"]
+SECTIONS = ["verdict", "accuracy", "pairs", "curves", "views", "neighbours", "speed", "configuration"]
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[object]:
+    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    if not CHROMIUM.exists():
+        pytest.skip(f"there is no {CHROMIUM}")
+    with playwright.sync_playwright() as started:
+        opened = started.chromium.launch(executable_path=str(CHROMIUM), args=FLAGS)
+        yield opened
+        opened.close()
+
+
+@contextmanager
+def reading(browser, page: Path, width: int = 1400, scheme: str = "light") -> Iterator[object]:
+    """The page opened and drawn; no error, no request but for the file itself and no overflow are allowed."""
+    opened = browser.new_page(viewport={"width": width, "height": 900}, color_scheme=scheme)
+    opened.set_default_timeout(10_000)
+    errors: list[str] = []
+    requests: list[str] = []
+    opened.on("console", lambda message: errors.append(message.text))
+    opened.on("pageerror", lambda error: errors.append(str(error)))
+    opened.on("request", lambda request: requests.append(request.url))
+    opened.goto(page.as_uri())
+    opened.wait_for_selector("html[data-ready]", timeout=60_000)
+    yield opened
+    assert errors == []
+    assert [r for r in requests if not r.startswith(("data:", "blob:"))] == [page.as_uri()]
+    assert opened.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    opened.close()
+
+
+def undrawn(opened) -> int:
+    return opened.evaluate(
+        "[...document.querySelectorAll('.chart')].filter(e => e.offsetParent && !e.querySelector('svg')).length"
+    )
+
+
+@pytest.fixture(scope="module")
+def plain(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("plain")
+    return write_report([Run.open(fake_run.make(folder / "moco"))], folder / "page.html")
+
+
+@pytest.mark.parametrize(("width", "scheme"), [(1400, "light"), (380, "dark")])
+def test_every_panel_is_shown(browser, plain: Path, width: int, scheme: str) -> None:
+    with reading(browser, plain, width, scheme) as opened:
+        assert [s.get_attribute("id") for s in opened.query_selector_all("section.panel")] == SECTIONS
+        for section in SECTIONS:
+            element = opened.query_selector(f"#{section}")
+            assert element.is_visible()
+            assert element.bounding_box()["height"] > 100
+        assert opened.query_selector(".notice") is None
+        assert opened.locator(".chart:visible").count() == 14
+        assert undrawn(opened) == 0
+        assert opened.evaluate("document.documentElement.dataset.theme") == scheme
+        assert opened.evaluate("[...document.images].every(i => i.alt && i.src.startsWith('data:') && i.naturalWidth)")
+
+
+def test_theme_slider_and_switches_work_by_keyboard(browser, plain: Path) -> None:
+    with reading(browser, plain) as opened:
+        opened.focus("#theme")
+        opened.keyboard.press("Enter")
+        opened.wait_for_selector("html[data-theme=dark][data-ready]")
+        assert undrawn(opened) == 0
+        slider = opened.locator(".distribution input")
+        said = opened.locator(".moment .words").inner_text()
+        slider.focus()
+        opened.keyboard.press("Home")
+        assert opened.locator(".distribution output").inner_text() == "0"
+        assert opened.locator(".moment .words").inner_text() != said
+        assert slider.get_attribute("aria-valuetext") == "step 0"
+        first = opened.locator("#views .switch button").first
+        assert first.get_attribute("aria-pressed") == "false"
+        first.focus()
+        opened.keyboard.press("Enter")
+        assert first.get_attribute("aria-pressed") == "true"
+        assert opened.locator("#views .gallery:visible").count() == 1
+        assert opened.locator("#views .choice[data-value='0'] .crop").count() == 12
+
+
+def test_hostile_text_does_nothing(browser, tmp_path: Path) -> None:
+    bad = fake_run.HOSTILE[0]
+    name = "<img src=x onerror=window.hacked=5>\u202e'\""
+    opened_runs = [
+        Run.open(
+            fake_run.make(
+                tmp_path / str(i) / name,
+                steps=60,
+                classes=fake_run.HOSTILE,
+                method=bad,
+                arguments={bad: fake_run.HOSTILE[i], "list": list(fake_run.HOSTILE)},
+                spaces=("z<b>x</b>", bad),
+                state="</script><b>",
+            )
+        )
+        for i in range(2)
+    ]
+    page = write_report(opened_runs, tmp_path / "page.html")
+    text = page.read_text(encoding="utf-8")
+    # Without the policy, so that the escaping alone must hold.
+    page.write_text(re.sub(r'<meta http-equiv="Content-Security-Policy"[^>]*>', "", text), encoding="utf-8")
+    with reading(browser, page, 380) as opened:
+        opened.locator("#pairs .switch[data-group=run] button").nth(1).click()
+        opened.wait_for_selector("html[data-ready]")
+        for button in opened.locator(".switch button:visible").all():
+            button.click()
+        opened.wait_for_selector("html[data-ready]")
+        assert opened.evaluate("window.hacked") is None
+        running = "[...document.scripts].filter(s => s.type !== 'application/json').length"
+        assert opened.evaluate(running) == 3  # the theme, plotly and the page
+        assert (
+            opened.evaluate("document.querySelectorAll('[onerror], [onload], a[href^=javascript], main b b').length")
+            == 0
+        )
+        assert opened.evaluate("document.querySelectorAll('.chart a, .chart image[href^=x]').length") == 0
+        assert "<img src=x onerror" in opened.inner_text("#runs")
+
+
+def test_several_runs_are_compared(browser, tmp_path: Path) -> None:
+    runs = [
+        fake_run.make(tmp_path / "a", steps=200, transformed=False),
+        fake_run.make(tmp_path / "b", steps=20_000, every=50, arguments={"momentum": 0.5}, spaces=("z", "color")),
+        fake_run.make(tmp_path / "c", steps=120, labelled=False, state="running"),
+    ]
+    page = write_report([Run.open(r) for r in runs], tmp_path / "page.html")
+    assert page.stat().st_size < 8.5e6
+    with reading(browser, page) as opened:
+        assert opened.locator("table.runs tbody tr").count() == 3
+        assert "momentum" in opened.inner_text("table.runs thead")
+        assert "temperature" not in opened.inner_text("table.runs thead")
+        opened.locator("#views .switch[data-group=run] button").nth(1).click()
+        opened.wait_for_selector("html[data-ready]")
+        pressed = opened.locator(".switch[data-group=run] button[aria-pressed=true]")
+        assert {b.inner_text() for b in pressed.all()} == {"b"}  # in every panel
+        assert opened.locator("#pairs .distribution:visible").count() == 1
+        assert undrawn(opened) == 0
+
+
+def test_a_run_that_has_only_begun(browser, tmp_path: Path) -> None:
+    begun = fake_run.make(tmp_path / "one-step", steps=1)
+    bare = fake_run.make(tmp_path / "bare", steps=30)
+    for path in bare.iterdir():
+        if path.is_file() and path.name != "run.json":
+            path.unlink()
+    shutil.rmtree(bare / "samples")
+    page = write_report([Run.open(begun), Run.open(bare)], tmp_path / "page.html")
+    with reading(browser, page, 380) as opened:
+        assert undrawn(opened) == 0
+        assert "Not evaluated yet" in opened.inner_text("#verdict")
+        assert opened.locator("#curves .notice").inner_text().startswith("bare: No step has been recorded")
+        opened.locator("#pairs .switch[data-group=run] button").nth(1).click()
+        for section in ("pairs", "views", "neighbours", "speed"):
+            assert opened.locator(f"#{section} .notice:visible").count() == 1
+
+
+def test_damaged_files_cost_only_their_panel(tmp_path: Path) -> None:
+    folder = fake_run.make(tmp_path / "r", steps=60)
+    (folder / "evaluation.json").write_text('{"test": ')
+    (folder / "histograms.npy").write_bytes(b"\x93NUMPY")
+    (folder / "neighbours.npz").write_bytes(b"")
+    text = write_report([Run.open(folder)], tmp_path / "page.html").read_text(encoding="utf-8")
+    assert "evaluation.json is damaged" in text
+    assert "neighbours.npz is damaged" in text
+    assert 'id="curves-title"' in text
+    assert "images a second" in text
+
+
+def test_a_report_is_quick(tmp_path: Path) -> None:
+    opened = Run.open(fake_run.make(tmp_path / "r", steps=20_000))
+    begin = time.process_time()
+    write_report([opened], tmp_path / "deep" / "page.html")
+    assert time.process_time() - begin < 3
+
+
+def test_no_run_and_no_place_are_said(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="at least one run"):
+        write_report([], tmp_path / "page.html")
+    opened = Run.open(fake_run.make(tmp_path / "r", steps=30))
+    with pytest.raises(InputError, match="cannot be written"):
+        write_report([opened], tmp_path)

@@ -1,0 +1,281 @@
+import json
+import math
+from dataclasses import replace
+from pathlib import Path
+
+import fake_run
+import numpy as np
+import pytest
+
+from pairlens.record.run import Run
+from pairlens.report.panels import (
+    accuracy,
+    configuration,
+    confusion,
+    curves,
+    distributions,
+    gallery,
+    neighbours,
+    probes,
+    run_table,
+    throughput,
+    verdict,
+)
+from pairlens.report.read import Missing, Score, settled
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    return Run.open(fake_run.make(tmp_path_factory.mktemp("runs") / "plain"))
+
+
+GOOD = verdict.Facts(
+    name="r",
+    state="finished",
+    step=100,
+    steps=100,
+    epochs=3.0,
+    seconds=60.0,
+    updated="",
+    scores={
+        "knn": {"encoder": Score(0.8, None), "random": Score(0.1, None), "pixels": Score(0.5, None)},
+        "linear": {"encoder": Score(0.9, None), "random": Score(0.2, None), "pixels": Score(0.4, None)},
+    },
+    test_images=1000,
+    broken_step=None,
+    spaces=(verdict.Space("z", 0.9, 0.02, 4.0, 0.7),),
+    images_per_second=1000.0,
+)
+
+
+def with_knn(encoder: float) -> verdict.Facts:
+    return replace(
+        GOOD, scores=dict(GOOD.scores) | {"knn": dict(GOOD.scores["knn"]) | {"encoder": Score(encoder, None)}}
+    )
+
+
+def test_verdict_of_a_good_run() -> None:
+    judged = verdict.verdict(GOOD)
+    assert judged.tone == "good"
+    assert judged.headline == "The encoder beats both baselines in kNN and linear accuracy."
+    assert judged.sentences[0].replace("\u00a0", " ") == (
+        "kNN: 80.0 %, against 10.0 % for the untrained encoder and 50.0 % for raw pixels."
+    )
+    assert judged.state == "Finished in 1 min 00 s"
+    assert not judged.warnings
+
+
+@pytest.mark.parametrize(("encoder", "tone"), [(0.56, "good"), (0.51, "mixed"), (0.3, "mixed")])
+def test_a_lead_within_two_standard_errors_is_none(encoder: float, tone: str) -> None:
+    assert verdict.verdict(with_knn(encoder)).tone == tone
+
+
+def test_the_headline_says_where_it_failed() -> None:
+    assert verdict.verdict(with_knn(0.3)).headline == (
+        "The encoder beats both baselines in linear accuracy, but not in kNN accuracy."
+    )
+    retrieval = {"encoder": Score(0.9, None), "random": Score(0.1, None), "pixels": Score(0.1, None)}
+    poor = dict(GOOD.scores) | {k: GOOD.scores["knn"] | {"encoder": Score(0.3, None)} for k in ("knn", "linear")}
+    assert verdict.verdict(replace(GOOD, scores=poor | {"retrieval": retrieval})).tone == "bad"
+    assert verdict.verdict(replace(GOOD, scores={"retrieval": retrieval})).tone == "good"
+
+
+def test_verdict_of_a_bad_run() -> None:
+    scores = {"knn": {"encoder": Score(0.2, None), "random": Score(0.2, None), "pixels": Score(0.5, None)}}
+    assert verdict.verdict(replace(GOOD, scores=scores)).tone == "bad"
+    assert verdict.verdict(replace(GOOD, scores={})).tone == "open"
+
+
+def space(**changes: float) -> verdict.Facts:
+    return replace(GOOD, spaces=(replace(GOOD.spaces[0], **changes),))
+
+
+@pytest.mark.parametrize(
+    ("facts", "said"),
+    [
+        (replace(GOOD, broken_step=1234), "not a number at step 1\u202f234"),
+        (space(feature_std=0.05), "collapsed"),
+        (space(negative_mean=0.97), "collapsed"),
+        (space(separation=0.4), "hardly separated"),
+    ],
+)
+def test_what_looks_wrong_is_said(facts: verdict.Facts, said: str) -> None:
+    judged = verdict.verdict(facts)
+    assert [said in w for w in judged.warnings] == [True]
+    assert judged.tone == "mixed"
+
+
+def test_nothing_is_expected_of_the_first_epoch() -> None:
+    assert not verdict.verdict(replace(space(separation=0.4), epochs=0.5)).warnings
+
+
+def test_facts_come_from_the_run(run: Run) -> None:
+    facts = verdict.compute(run)
+    assert facts.state == "finished"
+    assert facts.broken_step is None
+    assert facts.scores["knn"]["pixels"].top1 == pytest.approx(0.572)
+    table = run.statistics[-117:]
+    apart = table["z.raw_positive_mean"].mean() - table["z.raw_negative_mean"].mean()
+    spread = np.sqrt((table["z.raw_positive_variance"].mean() + table["z.raw_negative_variance"].mean()) / 2)
+    assert facts.spaces[0].separation == pytest.approx(apart / spread, rel=1e-4)
+    parts = [run.statistics[f"time_{p}"] for p in ("data", "views", "forward", "backward", "rest")]
+    assert facts.images_per_second == pytest.approx(np.median(256 / np.sum(parts, 0)), rel=1e-4)
+
+
+def test_a_loss_that_is_no_number_is_found(tmp_path: Path) -> None:
+    folder = fake_run.make(tmp_path / "nan", steps=300)
+    table = np.load(folder / "statistics.npy")
+    table["loss"][[200, 250]] = np.nan, np.inf
+    table["z.loss"][[200, 250]] = np.nan, np.inf
+    np.save(folder / "statistics.npy", table)
+    opened = Run.open(folder)
+    assert verdict.compute(opened).broken_step == 200
+    found = curves.compute(opened)
+    assert isinstance(found, curves.Curves)
+    assert found.curves["loss"]["z"].broken.tolist() == [200, 250]
+    assert "2 values were not numbers" in curves.draw([found], ["nan"], [0])
+
+
+def test_settled_is_the_finite_end() -> None:
+    assert settled(np.array([9.0] * 90 + [1, 1, 1, 1, np.nan, 3, 3, 3, 3, 3])) == pytest.approx(19 / 9)
+    assert math.isnan(settled(np.array([np.nan])))
+    assert math.isnan(settled(None))
+
+
+def test_distributions_are_shares(run: Run) -> None:
+    found = distributions.compute(run)
+    assert isinstance(found, distributions.Distributions)
+    (space,) = found.spaces
+    assert list(space.stages) == ["before", "after"]
+    for stage in space.stages.values():
+        for kind, shares in stage.shares.items():
+            np.testing.assert_allclose(shares.sum(0), 1)
+            mean = (shares * found.bins[:, None]).sum(0)
+            exact = np.interp(found.step, found.line_step, stage.moments[kind].mean)
+            assert np.median(np.abs(mean - exact)) < 0.03  # two recordings of the same scores
+    low, high = distributions.extent(space, found.bins)
+    assert -1 <= low < -0.3
+    assert 0.8 < high <= 1
+
+
+def test_an_untransformed_run_shows_one_distribution(tmp_path: Path) -> None:
+    found = distributions.compute(Run.open(fake_run.make(tmp_path / "r", transformed=False, steps=120)))
+    assert isinstance(found, distributions.Distributions)
+    assert list(found.spaces[0].stages) == ["after"]
+
+
+def test_loss_has_its_reference(run: Run) -> None:
+    found = curves.compute(run)
+    assert isinstance(found, curves.Curves)
+    assert found.chance == {"z": pytest.approx(math.log(4097))}
+    figure = curves.plot([found], ["r"], [0], curves.PLOTS[0])
+    assert any(t.y[0] == pytest.approx(math.log(4097), abs=1e-5) for t in figure.data)
+    assert all(len(c) <= 1000 for spaces in found.curves.values() for c in spaces.values())
+
+
+def test_baselines_on_which_all_runs_agree_stand_once(run: Run) -> None:
+    found = accuracy.compute(run)
+    assert isinstance(found, accuracy.Accuracy)
+    kinds = [b.kind for b in accuracy.bars([found, found], ["a", "b"], "knn")]
+    assert kinds == ["encoder", "encoder", "random", "pixels"]
+    other = replace(found, scores={"knn": {"encoder": Score(0.5, None), "random": Score(0.2, None)}})
+    rows = accuracy.bars([found, other], ["a", "b"], "knn")
+    assert [(b.kind, b.label) for b in rows if b.kind == "random"] == [
+        ("random", "untrained encoder, a"),
+        ("random", "untrained encoder, b"),
+    ]
+
+
+def test_mistakes_are_shares_of_the_true_class() -> None:
+    counts = np.array([[8, 2, 0], [0, 10, 0], [3, 1, 6]])
+    assert confusion.mistakes(counts) == [(2, 0, 0.3), (0, 1, 0.2), (2, 1, 0.1)]
+
+
+def test_only_differing_arguments_are_listed(tmp_path: Path, run: Run) -> None:
+    other = Run.open(fake_run.make(tmp_path / "b", arguments={"epochs": 90, "extra": [1, 2]}, steps=60))
+    rows = [run_table.compute(run), run_table.compute(other)]
+    assert run_table.differing(rows) == ["epochs", "extra"]
+    assert "1, 2" in run_table.draw(rows, ["a", "b"])
+
+
+def test_the_median_split_is_said_in_words(run: Run) -> None:
+    found = throughput.compute(run)
+    assert isinstance(found, throughput.Throughput)
+    assert throughput.words(found).replace("\u00a0", " ").endswith("views 10 %, rest 4 % and data 3 %.")
+    assert throughput.words(found).index("backward") < throughput.words(found).index("forward")
+
+
+def test_view_parameters_are_said_in_their_order() -> None:
+    params = {
+        "crop": [0.1, 0.2, 0.5, 0.5],
+        "flip": True,
+        "factors": [1.25, 0.8, 1.1, -0.05],
+        "order": [3, 0, 2, 1],
+        "jittered": True,
+        "gray": False,
+        "blur": 0.5,
+        "rotation": 3,
+        "texture": 0,
+    }
+    assert [p.replace("\u00a0", " ") for p in gallery.describe(params)] == [
+        "crop 25 % at 10, 20",
+        "flipped",
+        "rotated 270°",
+        "hue \u22120.05 turn",
+        "brightness \u00d71.25",
+        "saturation \u00d71.10",
+        "contrast \u00d70.80",
+        "blur \u03c3 0.50 px",
+    ]
+    assert gallery.describe({**params, "jittered": False})[3] == "blur \u03c3 0.50 px"
+
+
+def test_samples_are_spread_over_the_run(tmp_path: Path) -> None:
+    folder = fake_run.make(tmp_path / "r", steps=60)
+    rng = np.random.default_rng(0)
+    for step in range(100, 120):
+        fake_run._sample(folder, step, 32, fake_run.DIGITS, rng)
+    (folder / "samples" / "000119.npz").write_bytes(b"PK\x03\x04 cut off")
+    found = gallery.compute(Run.open(folder))
+    assert isinstance(found, tuple)
+    assert found[0].step == 0
+    assert len(found) == gallery.STEPS - 1  # the damaged one is passed over
+    assert [v.name for v in found[0].examples[0].views] == ["query", "key"]  # as run.json has them
+
+
+def test_neighbours_are_marked_by_more_than_colour(run: Run) -> None:
+    found = neighbours.compute(run)
+    assert isinstance(found, neighbours.Neighbours)
+    same, known = neighbours.agreement(found)
+    drawn = neighbours.draw(found)
+    assert (drawn.count("✓"), drawn.count("✗")) == (same, known - same)
+    assert drawn.count(", another class") == 2 * (known - same)  # alternative text and tooltip
+
+
+def test_unlabelled_neighbours_are_not_judged(tmp_path: Path) -> None:
+    found = neighbours.compute(Run.open(fake_run.make(tmp_path / "r", labelled=False, steps=60)))
+    assert isinstance(found, neighbours.Neighbours)
+    assert neighbours.agreement(found) == (0, 0)
+    assert "✓" not in neighbours.draw(found)
+
+
+def test_configuration_holds_everything_asked_for(run: Run) -> None:
+    found = configuration.compute(run)
+    assert found.command == "pairlens train scenes --method moco_v2 --epochs 30"
+    assert dict(found.groups["Arguments"])["momentum"] == "0.99"
+    assert dict(found.groups["Environment"])["torch"] == "2.13.0+cpu"
+    assert found.events[1] == ("2026-11-20 08:12 UTC", "skipped", "holiday/broken.jpg: truncated file")
+
+
+def test_what_is_missing_is_said_in_one_sentence(tmp_path: Path) -> None:
+    folder = tmp_path / "bare"
+    folder.mkdir()
+    info = {"call": {"method": "m", "source": "s", "arguments": {}}, "spaces": {"z": {}}}
+    (folder / "run.json").write_text(json.dumps(info))
+    bare = Run.open(folder)
+    for panel in (accuracy, probes, confusion, distributions, curves, throughput, gallery, neighbours):
+        missing = panel.compute(bare)
+        assert isinstance(missing, Missing), panel
+        assert missing.reason.count(".") == 1 + missing.reason.count(".npz")
+        assert missing.reason.endswith(".")
+    assert verdict.verdict(verdict.compute(bare)).tone == "open"
