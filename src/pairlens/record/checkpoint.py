@@ -26,9 +26,13 @@ FILES = ("weights.safetensors", "state.safetensors", "state.json")
 
 
 def save_checkpoint(folder: Path, t: Training, seconds: float) -> Path:
-    """Write a checkpoint beside the older ones, whole or not at all, and drop all but the newest two."""
-    final = folder / f"step-{t.step:08d}"
-    partial = folder / f"partial-{os.getpid()}"
+    """Write a checkpoint beside the older ones, whole or not at all, and drop all but the newest two.
+
+    A step that is saved already is left as it is: there is no moment without its checkpoint.
+    """
+    final, partial = folder / f"step-{t.step:08d}", folder / "partial"
+    if final.exists():
+        return final
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
     optimizer = t.optimizer.state_dict()
@@ -47,7 +51,6 @@ def save_checkpoint(folder: Path, t: Training, seconds: float) -> Path:
     for name in FILES:
         with open(partial / name, "rb") as file:
             os.fsync(file.fileno())
-    shutil.rmtree(final, ignore_errors=True)
     partial.rename(final)
     for old in checkpoints(folder)[:-KEPT]:
         shutil.rmtree(old)
@@ -82,6 +85,8 @@ def load_checkpoint(path: Path, t: Training) -> float:
         t.batches.load({k.removeprefix("batches."): v for k, v in tensors.items() if k.startswith("batches.")})
         t.views.set_state(tensors["generator.views"])
         t.features.set_state(tensors["generator.features"])
+    except InputError:
+        raise
     except (KeyError, ValueError, RuntimeError) as error:
         raise InputError(_damaged(path / "state.safetensors", error)) from error
     t.step = step
