@@ -1,0 +1,162 @@
+"""The recorder writes what the steps say, a row each, and goes on where a run went on."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from pairlens.clock import PHASES
+from pairlens.record.observers import BINS, histograms, scalars
+from pairlens.record.recorder import Recorder, columns, gradient_norm, histogram_columns, log_event
+from pairlens.record.run import Run
+from pairlens.train import Outcome, Training, fit
+from pairlens.views.params import ViewParams
+
+MakeTraining = Callable[..., Training]
+
+
+def recorder_of(folder: Path, t: Training, **arguments: int) -> Recorder:
+    return Recorder(folder, ("z",), device=t.mean.device, steps=t.steps, **arguments)
+
+
+@pytest.mark.parametrize(("every", "block"), [(1, 3), (3, 4), (10, 100), (4, 1)])
+def test_rows_hold_what_the_steps_say(tmp_path: Path, make_training: MakeTraining, every: int, block: int) -> None:
+    t = make_training()
+    expected: list[dict[str, float]] = []
+    counts: list[dict[str, list[float]]] = []
+
+    def read(t: Training, outcome: Outcome) -> None:
+        comparison = outcome.parts[-1].comparisons["z"]
+        squares = [p.grad.double().square().sum() for p in t.method.online.parameters()]
+        row = {"step": t.step, "epoch": t.step / 5, "learning_rate": t.schedule(t.step), "images": 8}
+        row |= {"loss": comparison.loss.item(), "gradient_norm": float(sum(squares).sqrt())}
+        expected.append(row | {f"z.{k}": v.item() for k, v in scalars(comparison).items()})
+        if t.step % every == 0:
+            counted = {f"z.{k}": v.tolist() for k, v in histograms(comparison).items()}
+            counts.append({"step": t.step, **counted})
+
+    recorder = recorder_of(tmp_path, t, every=every, block=block)
+    fit(t, [recorder, read])
+    recorder.close()
+    table = np.load(tmp_path / "statistics.npy")
+    assert len(table) == len(expected) == t.steps == 10
+    for row, values in zip(table, expected, strict=True):
+        assert {name: row[name].item() for name in values} == pytest.approx(values, rel=1e-5)
+    assert set(table.dtype.names) == {*expected[0], "seconds", *(f"time_{phase}" for phase in PHASES)}
+    found = np.load(tmp_path / "histograms.npy")
+    assert [dict(zip(found.dtype.names, (v.tolist() for v in row), strict=True)) for row in found] == counts
+
+
+def test_times_are_plausible_and_seconds_rise(tmp_path: Path, make_training: MakeTraining) -> None:
+    t = make_training()
+    recorder = recorder_of(tmp_path, t, block=4)
+    recorder.begun -= 1000  # as if resumed after so long
+    fit(t, [recorder])
+    recorder.close()
+    table = np.load(tmp_path / "statistics.npy")
+    assert (np.diff(table["seconds"]) > 0).all()
+    assert table["seconds"][0] >= 1000
+    phases = np.stack([table[f"time_{phase}"] for phase in PHASES])
+    assert (phases >= 0).all()
+    assert (phases[1:4] > 0).all()  # a step without views, forward or backward would be none
+    assert phases.sum(0)[:-1].sum() <= table["seconds"][-1] - table["seconds"][0] + 1
+
+
+def test_a_full_ring_is_written_without_being_asked(tmp_path: Path, make_training: MakeTraining) -> None:
+    t = make_training()
+    recorder = recorder_of(tmp_path, t, block=3, every=1)
+    written: list[int] = []
+    fit(t, [recorder], [lambda t: written.append(len(np.load(tmp_path / "statistics.npy")))])
+    assert written == [0, 0, 0, 3, 3, 3, 6, 6, 6, 9]
+    recorder.sync()
+    assert len(np.load(tmp_path / "statistics.npy")) == 10
+    recorder.flush()  # nothing is written twice
+    recorder.close()
+    assert np.load(tmp_path / "statistics.npy")["step"].tolist() == list(range(10))
+    assert np.load(tmp_path / "histograms.npy")["step"].tolist() == list(range(10))
+
+
+@pytest.mark.parametrize(("at", "every"), [(0, 3), (1, 3), (3, 3), (4, 3), (5, 1), (7, 10)])
+def test_a_resumed_recorder_keeps_one_row_a_step(
+    tmp_path: Path, make_training: MakeTraining, at: int, every: int
+) -> None:
+    first, second = make_training(), make_training(1)
+    recorder = recorder_of(tmp_path, first, every=every, block=2)
+    fit(first, [recorder])
+    recorder.close()  # all ten rows are there, and the checkpoint is older
+    second.step = at
+    recorder = recorder_of(tmp_path, second, start=at, every=every, block=2)
+    assert np.load(tmp_path / "statistics.npy")["step"].tolist() == list(range(at))
+    fit(second, [recorder])
+    recorder.close()
+    assert np.load(tmp_path / "statistics.npy")["step"].tolist() == list(range(10))
+    assert np.load(tmp_path / "histograms.npy")["step"].tolist() == list(range(0, 10, every))
+
+
+def test_raw_statistics_are_taken_before_the_queue_changes(tmp_path: Path, make_training: MakeTraining) -> None:
+    t = make_training()
+    means: list[float] = []
+
+    def score_now(t: Training, outcome: Outcome) -> None:
+        query = outcome.parts[-1].comparisons["z"].raw.query
+        means.append((query @ t.method.queue.keys.T).mean().item())
+
+    recorder = recorder_of(tmp_path, t)
+    fit(t, [score_now, recorder])
+    recorder.close()
+    assert np.load(tmp_path / "statistics.npy")["z.raw_negative_mean"] == pytest.approx(means, rel=1e-4, abs=1e-6)
+
+
+def test_samples_hold_images_views_and_parameters(tmp_path: Path, make_training: MakeTraining) -> None:
+    t = make_training()
+    seen: dict[int, Outcome] = {}
+    recorder = recorder_of(tmp_path, t)
+    fit(t, [recorder, lambda t, outcome: seen.update({t.step: outcome})])
+    recorder.close()
+    files = Run(tmp_path).sample_files()
+    assert files[0].name == "000000.npz"
+    assert files[-1].name == "000009.npz"
+    assert 8 <= len(files) <= 9
+    for file in files:
+        with np.load(file, allow_pickle=False) as sample:
+            outcome = seen[int(sample["step"])]
+            assert file.name == f"{sample['step']:06d}.npz"
+            assert np.array_equal(sample["index"], outcome.draw.index)
+            assert np.array_equal(sample["images"], outcome.images)
+            for name, params in outcome.params.items():
+                stored = {k: sample[f"params.{name}.{k}"] for k in params.tensors()}
+                assert isinstance(params, ViewParams)
+                assert all(np.array_equal(stored[k], v) for k, v in params.tensors().items())
+                pixels = outcome.views[name] * t.std[:, None, None] + t.mean[:, None, None]
+                assert sample[f"view.{name}"].dtype == np.uint8
+                assert np.abs(sample[f"view.{name}"] / 255 - pixels.numpy()).max() <= 0.51 / 255
+
+
+def test_the_gradient_norm_is_that_of_all_gradients_together() -> None:
+    gradients = [torch.tensor([3.0]), torch.tensor([[4.0, 12.0]])]
+    assert gradient_norm(gradients).item() == pytest.approx(13)
+
+
+def test_every_space_has_columns_of_its_own(tmp_path: Path) -> None:
+    recorder = Recorder(tmp_path, ("all", "color"), device=torch.device("cpu"), steps=4)
+    recorder.close()
+    names = np.load(tmp_path / "statistics.npy").dtype.names
+    assert names[5:7] == ("loss", "gradient_norm")
+    assert {"all.positive_mean", "color.positive_mean"} <= set(names)
+    assert len(columns(("all", "color"))) == 2 + 2 * (len(columns(("z",))) - 2)
+    assert histogram_columns(("z",))[0] == ("z.positive", "<u4", (BINS,))
+
+
+def test_events_are_lines_of_json(tmp_path: Path) -> None:
+    log_event(tmp_path, "skipped", 'a "name"\nwith a line break: ü')
+    log_event(tmp_path, "finished", "at step 10 of 10")
+    events = Run(tmp_path).events
+    assert [(e["kind"], e["text"]) for e in events] == [
+        ("skipped", 'a "name"\nwith a line break: ü'),
+        ("finished", "at step 10 of 10"),
+    ]
+    lines = (tmp_path / "events.jsonl").read_text(encoding="utf-8").splitlines()
+    assert [set(json.loads(line)) for line in lines] == [{"time", "kind", "text"}] * 2

@@ -1,0 +1,76 @@
+"""Opening a run's folder, and saying what is wrong with one."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from pairlens.errors import InputError
+from pairlens.record.run import Run, write_json
+
+
+def folder_with(tmp_path: Path, text: str) -> Path:
+    (tmp_path / "run.json").write_text(text, encoding="utf-8")
+    return tmp_path
+
+
+def test_a_run_that_has_just_begun_reads_as_empty(tmp_path: Path) -> None:
+    run = Run.open(folder_with(tmp_path, '{"call": {"method": "simclr"}, "spaces": {"z": {}}}'))
+    assert run.call == {"method": "simclr"}
+    assert run.spaces == ("z",)
+    assert run.status == {}
+    assert run.evaluation is None
+    assert run.events == []
+    assert [len(table) for table in (run.statistics, run.histograms, run.probes)] == [0, 0, 0]
+    assert run.sample_files() == []
+    assert run.name == tmp_path.name
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('{"call": {"method"', "run.json is damaged"),
+        ("[1, 2]", "holds no JSON object"),
+        ('{"version": 3}', "does not say what was called"),
+        ('{"call": "train"}', "does not say what was called"),
+        ("", "run.json is damaged"),
+    ],
+)
+def test_a_broken_run_json_is_named(tmp_path: Path, text: str, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        Run.open(folder_with(tmp_path, text))
+
+
+def test_a_missing_folder_and_a_folder_of_something_else_are_told_apart(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="there is no run folder"):
+        Run.open(tmp_path / "none")
+    with pytest.raises(InputError, match="is not a run folder"):
+        Run.open(tmp_path)
+    (tmp_path / "run.json").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(InputError, match="damaged"):
+        Run.open(tmp_path)
+
+
+def test_an_unfinished_last_event_is_passed_over(tmp_path: Path) -> None:
+    folder = folder_with(tmp_path, '{"call": {}}')
+    (folder / "events.jsonl").write_text('{"kind": "begun"}\n{"kind": "sav', encoding="utf-8")
+    assert Run.open(folder).events == [{"kind": "begun"}]
+
+
+def test_samples_come_oldest_first_and_partial_ones_not_at_all(tmp_path: Path) -> None:
+    folder = folder_with(tmp_path, '{"call": {}}')
+    (folder / "samples").mkdir()
+    for name in ("000100.npz", "000007.npz", "000008.partial"):
+        (folder / "samples" / name).touch()
+    assert [path.name for path in Run.open(folder).sample_files()] == ["000007.npz", "000100.npz"]
+
+
+def test_json_is_replaced_whole(tmp_path: Path) -> None:
+    path = tmp_path / "status.json"
+    write_json(path, {"step": 1})
+    with pytest.raises(TypeError):
+        write_json(path, {"step": object()})
+    assert json.loads(path.read_text(encoding="utf-8")) == {"step": 1}
+    write_json(path, {"step": 2})
+    assert json.loads(path.read_text(encoding="utf-8")) == {"step": 2}
+    assert [p.name for p in tmp_path.iterdir()] == ["status.json"]

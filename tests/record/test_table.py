@@ -1,0 +1,116 @@
+"""The growing table: readable at any moment, safe against a kill at any moment."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from pairlens.record.table import HEADER, Table, read
+
+DTYPE = np.dtype([("step", "<i8"), ("loss", "<f4"), ("z.positive", "<u4", (3,))])
+
+
+def rows_of(start: int, count: int) -> np.ndarray:
+    rows = np.zeros(count, DTYPE)
+    rows["step"] = np.arange(start, start + count)
+    rows["loss"] = rows["step"] / 8
+    rows["z.positive"] = rows["step"][:, None] + np.arange(3)
+    return rows
+
+
+def test_numpy_and_pandas_read_the_table_after_every_append_while_it_is_open(tmp_path: Path) -> None:
+    path = tmp_path / "table.npy"
+    table = Table(path, DTYPE)
+    assert len(np.load(path, allow_pickle=False)) == 0
+    count = 0
+    for more in (1, 2, 0, 120):  # one digit, two and three in the header's row count
+        table.append(rows_of(count, more))
+        count += more
+        expected = rows_of(0, count)
+        for found in (np.load(path, allow_pickle=False), np.load(path, mmap_mode="r"), read(path)):
+            assert found.dtype == DTYPE
+            assert np.array_equal(found, expected)
+        frame = pd.DataFrame(np.load(path)[["step", "loss"]])
+        assert frame["step"].tolist() == list(range(count))
+        assert frame["loss"].tolist() == [i / 8 for i in range(count)]
+    table.close()
+    assert np.array_equal(read(path), rows_of(0, 123))
+    assert path.stat().st_size == HEADER + 123 * DTYPE.itemsize
+
+
+@pytest.mark.parametrize("extra", [1, DTYPE.itemsize, 5 * DTYPE.itemsize + 7])
+def test_rows_that_nobody_counted_are_overwritten(tmp_path: Path, extra: int) -> None:
+    path = tmp_path / "table.npy"
+    table = Table(path, DTYPE)
+    table.append(rows_of(0, 4))
+    table.close()
+    with open(path, "ab") as file:  # killed between the rows and the header
+        file.write(b"\xff" * extra)
+    assert np.array_equal(np.load(path), rows_of(0, 4))
+    again = Table(path, DTYPE)
+    assert again.rows == 4
+    again.append(rows_of(4, 2))
+    assert np.array_equal(np.load(path), rows_of(0, 6))
+    again.close()
+
+
+def test_the_header_counts_rows_only_after_they_are_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "table.npy"
+    table = Table(path, DTYPE)
+    table.append(rows_of(0, 2))
+
+    def killed(self: Table) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Table, "_count", killed)
+    with pytest.raises(KeyboardInterrupt):
+        table.append(rows_of(2, 3))
+    assert np.array_equal(np.load(path), rows_of(0, 2))
+    assert path.stat().st_size == HEADER + 5 * DTYPE.itemsize
+
+
+def test_a_resumed_table_is_cut_back_and_goes_on(tmp_path: Path) -> None:
+    path = tmp_path / "table.npy"
+    table = Table(path, DTYPE)
+    table.append(rows_of(0, 10))
+    table.close()
+    cut = Table(path, DTYPE, rows=7)
+    assert np.array_equal(np.load(path), rows_of(0, 7))  # at once, not with the next append
+    cut.append(rows_of(7, 1))
+    cut.close()
+    assert np.array_equal(read(path), rows_of(0, 8))
+    kept = Table(path, DTYPE, rows=99)  # more than there are: all stay
+    assert kept.rows == 8
+    kept.close()
+    emptied = Table(path, DTYPE, rows=0)
+    emptied.close()
+    assert len(read(path)) == 0
+
+
+def test_a_table_of_other_columns_is_refused_and_left_alone(tmp_path: Path) -> None:
+    path = tmp_path / "table.npy"
+    table = Table(path, DTYPE)
+    table.append(rows_of(0, 3))
+    table.close()
+    before = path.read_bytes()
+    with pytest.raises(ValueError, match=r"holds columns .*'step', 'loss', 'z\.positive'.* not .*'other'"):
+        Table(path, np.dtype([("step", "<i8"), ("other", "<f4")]))
+    assert path.read_bytes() == before
+
+
+def test_rows_of_another_kind_are_refused(tmp_path: Path) -> None:
+    table = Table(tmp_path / "table.npy", DTYPE)
+    with pytest.raises((TypeError, ValueError)):
+        table.append(np.zeros(2, [("loss", "<f4")]))
+    assert len(read(table.path)) == 0
+    table.close()
+
+
+def test_a_table_that_does_not_exist_reads_as_nothing(tmp_path: Path) -> None:
+    assert len(read(tmp_path / "none.npy")) == 0
+
+
+def test_too_many_columns_for_the_header_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="400 columns does not fit"):
+        Table(tmp_path / "wide.npy", np.dtype([(f"column_{i}", "<f4") for i in range(400)]))
