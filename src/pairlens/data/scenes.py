@@ -96,9 +96,8 @@ def _draw_set(
     """One part of the set; goes round all originals of the pool before using one again."""
     rounds = [pool[torch.randperm(len(pool), generator=generator)] for _ in range(math.ceil(count / len(pool)))]
     original = torch.cat(rounds)[:count]
-    grounds = torch.Generator().manual_seed(
-        generator.initial_seed() + (1 << 32)
-    )  # its own, so that settings share the digits
+    # Grounds have a generator of their own, so that both settings draw the same digits.
+    grounds = torch.Generator().manual_seed(generator.initial_seed() + (1 << 32))
     drawn = [_draw_chunk(setting, size, originals.ink[rows], generator, grounds) for rows in original.split(CHUNK)]
     pixels, boxes, factors = zip(*drawn, strict=True)
     labels = originals.labels[original]
@@ -120,7 +119,7 @@ def _draw_chunk(
 ) -> tuple[UInt8[Tensor, "B 3 S S"], Float[Tensor, "B 4"], Mapping[str, Tensor]]:
     """Pixels, boxes and drawn factors of some images."""
     batch = len(ink)
-    uniform = torch.rand(10, batch, generator=generator)
+    uniform = torch.rand(9, batch, generator=generator)
     side = DIGIT[0] + (DIGIT[1] - DIGIT[0]) * uniform[0]
     rotation = (2 * uniform[1] - 1) * TURN
     hue = uniform[4]
@@ -133,8 +132,7 @@ def _draw_chunk(
         ground = gradients(size, light, grounds) + 0.15 * textures(kind, size, grounds)
     else:
         value = torch.where(light, 1.0, 0.25)
-        ground = weaves(size, batch, grounds)
-        ground = ground + 0.15 * textures(kind, size, grounds)
+        ground = weaves(size, batch, grounds) + 0.15 * textures(kind, size, grounds)
         halo = F.max_pool2d(alpha, 3, stride=1, padding=1)  # a thin outline keeps the digit legible
         ground = torch.lerp(ground, torch.where(light, 0.0, 1.0)[:, None, None, None], halo)
     colour = rgb(hue, 0.55 + 0.45 * uniform[8], value)
