@@ -213,7 +213,7 @@ def shift_hue_(view: Float[Tensor, "B 3 S S"], turns: Float[Tensor, "B"]) -> Flo
     floor = value.sub_(chroma, alpha=2)
     six = chroma.mul_(6)
     hue = (green + blue).sub_(red).sub_(least).div_(six + 1e-12).add_(1 / 6).copysign_(green - blue)
-    own = torch.tensor([0.0, 1 / 3, 2 / 3], device=view.device)[:, None, None]
+    own = torch.arange(3, device=view.device)[:, None, None] / 3
     offset = _per_image(turns) - own
     torch.add(hue, offset - offset.round(), out=view)  # within a turn of 0
     return view.abs_().sub_(0.5).abs_().clamp_(1 / 6, 1 / 3).mul_(six).add_(floor)
