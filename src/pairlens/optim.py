@@ -23,9 +23,10 @@ def make_optimizer(
     (and LARS out of its layer-wise scaling), as SimCLR's authors do.
     """
     parameters = [p for p in module.parameters() if p.requires_grad]
-    if lr <= 0 or weight_decay < 0:
+    if not (0 < lr < math.inf and 0 <= weight_decay < math.inf):
         raise InputError(
-            f"the learning rate must be positive and the weight decay not negative, not {lr}, {weight_decay}"
+            f"the learning rate must be positive and the weight decay not negative, not {lr:g} (for this batch) and "
+            f"{weight_decay:g}; SGD commonly takes 0.03 to 0.5, and 1e-4 to 5e-4"
         )
     if name == "sgd":
         return torch.optim.SGD(parameters, lr, momentum=momentum, weight_decay=weight_decay)
