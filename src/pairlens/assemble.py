@@ -54,10 +54,8 @@ def find_place(machine: Machine) -> Place:
             f"there is no device {name!r} on this machine; use cpu, or cuda where there is a GPU"
         ) from error
     precision = {"bf16": torch.bfloat16, "fp32": torch.float32, None: None}[machine.precision]
-    threads = (
-        machine.threads or len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    )
-    return Place(device, precision or _native_precision(device), threads, machine.compile)
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return Place(device, precision or _native_precision(device), machine.threads or cores, machine.compile)
 
 
 def resolve(recipe: Recipe, images: ImageSet, place: Place) -> Recipe:
@@ -69,7 +67,7 @@ def resolve(recipe: Recipe, images: ImageSet, place: Place) -> Recipe:
     """
     count, stored = len(images), min(images.pixels.shape[2:])
     gpu = place.device.type == "cuda"
-    size = recipe.views.size or min(stored, 224 if gpu else 64)
+    size = _or(recipe.views.size, min(stored, 224 if gpu else 64))
     views = replace(recipe.views, size=size, blur=_or(recipe.views.blur, 0.5 if size > 64 else 0.0))
     network = replace(
         recipe.network,
@@ -79,7 +77,7 @@ def resolve(recipe: Recipe, images: ImageSet, place: Place) -> Recipe:
     batch = _or(recipe.optimisation.batch, min(256, _power_of_two(count // 2)))
     epochs = _or(recipe.optimisation.epochs, 200 if gpu else max(1, min(1000, 600_000 * 32**2 // (count * size**2))))
     optimisation = replace(recipe.optimisation, batch=batch, epochs=epochs)
-    if batch % network.splits and recipe.optimisation.batch is None:
+    if batch % max(1, network.splits) and recipe.optimisation.batch is None:
         network = replace(network, splits=1)
     chosen = {"views": views, "network": network, "optimisation": optimisation}
     if "negatives" in recipe.arguments:
@@ -150,11 +148,24 @@ def _check(recipe: Recipe, images: ImageSet) -> None:
         ("batch", o.batch),
         ("accumulate", o.accumulate),
         ("size", recipe.views.size),
+        ("splits", recipe.network.splits),
+        ("hidden", recipe.network.hidden),
+        ("dim", recipe.network.dim),
     ):
         if value is None or value < 1:
             raise InputError(f"{name} must be a positive whole number, not {value}")
     if (o.batch or 0) % o.accumulate:
         raise InputError(f"a batch of {o.batch} cannot be cut in {o.accumulate} equal parts; choose a divisor")
+    part, splits = (o.batch or 0) // o.accumulate, recipe.network.splits
+    if part % splits:
+        raise InputError(
+            f"{part} images at a time cannot be normalised in {splits} equal splits; choose a batch that {splits} "
+            "divides, or other splits"
+        )
+    if recipe.negatives is None and part < 2:
+        raise InputError(
+            "one image at a time leaves a query without negatives; use 2 or more, or a method with a queue"
+        )
     if not math.isfinite(o.warmup) or o.warmup < 0:
         raise InputError(f"the warm-up must be a number of epochs, not {o.warmup}")
 

@@ -57,7 +57,8 @@ def start_run(
         raise InputError(
             f"the folder {folder} is not empty; give a new one, or continue with `pairlens resume {folder}`"
         )
-    view = recipe.views.size or (224 if place.device.type == "cuda" else 64)
+    usual = 224 if place.device.type == "cuda" else 64
+    view = usual if recipe.views.size is None else recipe.views.size
     source = open_source(spec, labels=labels, test=test, view=view, seed=seed, say=say, progress=progress)
     recipe = resolve(recipe, source.train, place)
     training = assemble(recipe, source.train, place, seed)
