@@ -1,0 +1,136 @@
+"""Optimisers against loops, and schedules at their ends."""
+
+import math
+
+import pytest
+import torch
+from torch import nn
+
+from pairlens.errors import InputError
+from pairlens.optim import LARS, cosine, make_optimizer, step_decay, trust_ratio
+
+
+def network() -> nn.Module:
+    generator = torch.Generator().manual_seed(0)
+    module = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.Flatten(), nn.Linear(4, 2))
+    for parameter in module.parameters():
+        nn.init.normal_(parameter, generator=generator)
+    return module
+
+
+def set_gradients(module: nn.Module, step: int) -> None:
+    generator = torch.Generator().manual_seed(100 + step)
+    for parameter in module.parameters():
+        parameter.grad = torch.randn(parameter.shape, generator=generator)
+
+
+def test_lars_follows_its_algorithm() -> None:
+    """You et al. 2017, Algorithm 1, number by number in float64."""
+    lr, momentum, decay, trust = 0.4, 0.9, 1e-2, 1e-3
+    module = network()
+    optimizer = make_optimizer("lars", module, lr=lr, momentum=momentum, weight_decay=decay)
+    weights = [p.detach().double().flatten().tolist() for p in module.parameters()]
+    speeds = [[0.0] * len(w) for w in weights]
+    for step in range(4):
+        set_gradients(module, step)
+        optimizer.step()
+        for p, w, v in zip(module.parameters(), weights, speeds, strict=True):
+            g = p.grad.double().flatten().tolist()
+            scale = 1.0
+            if p.ndim > 1:  # a weight matrix: decayed and scaled; biases and normalisation are neither
+                g = [gi + decay * wi for gi, wi in zip(g, w, strict=True)]
+                scale = trust * math.dist(w, [0.0] * len(w)) / math.dist(g, [0.0] * len(g))
+            for i, gi in enumerate(g):
+                v[i] = momentum * v[i] + scale * gi
+                w[i] -= lr * v[i]
+    for p, w in zip(module.parameters(), weights, strict=True):
+        torch.testing.assert_close(p.detach().double().flatten(), torch.tensor(w, dtype=torch.float64))
+
+
+def test_the_trust_ratio_is_one_where_a_norm_is_zero() -> None:
+    some, none = torch.tensor([3.0, 4.0]), torch.zeros(2)
+    assert trust_ratio(some, some * 2, 0.1).item() == pytest.approx(0.05)
+    assert trust_ratio(none, some, 0.1).item() == 1
+    assert trust_ratio(some, none, 0.1).item() == 1
+
+
+def test_lars_passes_over_what_has_no_gradient() -> None:
+    module = network()
+    optimizer = LARS(module.parameters(), 0.1)
+    set_gradients(module, 0)
+    module[3].bias.grad = None
+    before = module[3].bias.clone()
+    optimizer.step()
+    assert torch.equal(module[3].bias, before)
+    assert not any(p is module[3].bias for p in optimizer.state)
+
+
+@pytest.mark.parametrize("name", ["adamw", "lars"])
+def test_adamw_and_lars_decay_matrices_only(name: str) -> None:
+    module = network()
+    matrices, vectors = make_optimizer(name, module, lr=0.1, weight_decay=0.3).param_groups
+    assert {p.ndim for p in matrices["params"]} == {2, 4}
+    assert {p.ndim for p in vectors["params"]} == {1}
+    assert (matrices["weight_decay"], vectors["weight_decay"]) == (0.3, 0.0)
+    assert len(matrices["params"]) + len(vectors["params"]) == len(list(module.parameters()))
+
+
+def test_sgd_decays_every_parameter() -> None:
+    module = network()
+    (group,) = make_optimizer("sgd", module, lr=0.1, momentum=0.8, weight_decay=0.3).param_groups
+    assert len(group["params"]) == len(list(module.parameters()))
+    assert (group["lr"], group["momentum"], group["weight_decay"]) == (0.1, 0.8, 0.3)
+
+
+@pytest.mark.parametrize("name", ["sgd", "adamw", "lars"])
+def test_frozen_parameters_are_left_out(name: str) -> None:
+    module = network()
+    module[0].requires_grad_(False)
+    optimizer = make_optimizer(name, module, lr=0.1)
+    known = {id(p) for group in optimizer.param_groups for p in group["params"]}
+    assert known == {id(p) for p in module.parameters() if p.requires_grad}
+
+
+@pytest.mark.parametrize(
+    ("lr", "weight_decay"),
+    [(0.0, 0.0), (-1.0, 0.0), (math.nan, 0.0), (math.inf, 0.0), (0.1, -1e-4), (0.1, math.nan), (0.1, math.inf)],
+)
+def test_rates_and_decays_that_are_none_are_refused(lr: float, weight_decay: float) -> None:
+    with pytest.raises(InputError, match="learning rate must be positive"):
+        make_optimizer("sgd", network(), lr=lr, weight_decay=weight_decay)
+
+
+@pytest.mark.usefixtures("unchecked")
+def test_an_unknown_optimiser_is_named() -> None:
+    with pytest.raises(InputError, match="no optimiser 'adam'; use sgd, adamw or lars"):
+        make_optimizer("adam", network(), lr=0.1)
+
+
+def test_the_cosine_falls_from_the_rate_to_nothing() -> None:
+    at = cosine(2.0, steps=100)
+    assert at(0) == 2.0
+    assert at(50) == pytest.approx(1.0)
+    assert at(25) == pytest.approx(1 + math.sqrt(0.5))
+    assert at(100) == pytest.approx(0.0, abs=1e-12)
+    assert 0 < at(99) < 1e-3
+    assert all(at(i) > at(i + 1) for i in range(100))
+
+
+def test_the_warm_up_is_linear_and_meets_the_cosine() -> None:
+    at = cosine(2.0, steps=110, warmup=10)
+    assert [at(i) for i in range(10)] == pytest.approx([0.2 * (i + 1) for i in range(10)])
+    assert at(10) == 2.0
+    assert at(60) == pytest.approx(1.0)
+    assert at(110) == pytest.approx(0.0, abs=1e-12)
+
+
+def test_steps_fall_at_their_milestones() -> None:
+    at = step_decay(1.0, (6, 8), warmup=2)
+    assert [at(i) for i in range(10)] == pytest.approx([0.5, 1, 1, 1, 1, 1, 0.1, 0.1, 0.01, 0.01])
+    assert step_decay(1.0, (1,), factor=0.5)(1) == 0.5
+
+
+@pytest.mark.parametrize("steps", [0, 1, 5])
+def test_a_warm_up_longer_than_the_training_is_no_error(steps: int) -> None:
+    at = cosine(1.0, steps=steps, warmup=10)
+    assert all(0 <= at(i) <= 1 for i in range(20))
