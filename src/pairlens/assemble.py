@@ -48,7 +48,7 @@ def find_place(machine: Machine) -> Place:
     name = machine.device or ("cuda" if torch.cuda.is_available() else "cpu")
     try:
         device = torch.device(name)
-        torch.empty(1, device=device)
+        torch.empty(1, device=device).cpu()
     except (RuntimeError, AssertionError) as error:
         raise InputError(
             f"there is no device {name!r} on this machine; use cpu, or cuda where there is a GPU"
@@ -75,7 +75,8 @@ def resolve(recipe: Recipe, images: ImageSet, place: Place) -> Recipe:
         stem=recipe.network.stem or ("small" if size <= 64 else "imagenet"),
     )
     batch = _or(recipe.optimisation.batch, min(256, _power_of_two(count // 2)))
-    epochs = _or(recipe.optimisation.epochs, 200 if gpu else max(1, min(1000, 600_000 * 32**2 // (count * size**2))))
+    pixels = count * max(1, size) ** 2
+    epochs = _or(recipe.optimisation.epochs, 200 if gpu else max(1, min(1000, 600_000 * 32**2 // pixels)))
     optimisation = replace(recipe.optimisation, batch=batch, epochs=epochs)
     if batch % max(1, network.splits) and recipe.optimisation.batch is None:
         network = replace(network, splits=1)
