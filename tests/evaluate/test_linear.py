@@ -8,8 +8,9 @@ from sklearn.linear_model import LogisticRegression
 
 from pairlens.data.images import ImageSet
 from pairlens.errors import InputError
+from pairlens.evaluate import linear
 from pairlens.evaluate.linear import STRENGTHS, fresh_features, greatest_spread, linear_sgd, linear_solver
-from pairlens.evaluate.logistic import principal_axes
+from pairlens.evaluate.logistic import minimise, principal_axes
 from pairlens.nets.encoders import make_encoder
 
 
@@ -84,6 +85,23 @@ def test_leading_axes_of_many_features_keep_nearly_all_variance():
     assert axes.axes.shape == (2200, 512)
     kept = axes(features).square().sum() / axes.standardise(features).square().sum()
     assert kept.item() == pytest.approx(1, abs=1e-6)
+    points = axes(features)
+    between = points.T @ points / 1500 - torch.diag(axes.variance)
+    assert between.abs().max() < 1e-6 * axes.variance.max()
+
+
+def test_strength_is_chosen_on_a_tenth_that_was_not_fitted(monkeypatch):
+    fitted = []
+
+    def spy(points, *arguments):
+        fitted.append(points)
+        return minimise(points, *arguments)
+
+    monkeypatch.setattr(linear, "minimise", spy)
+    features, labels = clouds(200)
+    linear_solver(features, labels, classes=6, generator=generator())
+    assert {len(points) for points in fitted[:-1]} == {180}
+    assert len(fitted[-1]) == 200
 
 
 def test_strength_is_chosen_by_what_the_labels_allow():

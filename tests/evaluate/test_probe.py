@@ -40,6 +40,11 @@ def test_a_split_is_the_seeds_and_random():
     assert len(first) == 6
 
 
+def test_a_split_leaves_something_to_fit_on():
+    train, held = validation_split(striped(4), 0.99, seed=0)
+    assert (len(train), len(held)) == (1, 3)
+
+
 def test_a_split_needs_two_images():
     with pytest.raises(InputError, match="1 images cannot be split"):
         validation_split(striped(1), seed=0)

@@ -90,6 +90,19 @@ def test_good_features_do_well(result):
     assert result["test"]["random"]["knn"]["top1"] < 1
 
 
+def test_confusions_are_the_encoders(source):
+    class Blind(nn.Module):
+        def forward(self, views):
+            return views[:, :, :, ::7].std(3).flatten(1)[:, :3]
+
+    found = evaluate(Blind(), Rows(), source, size=18, mean=None, std=None, seed=0)
+    for kind in ("knn", "linear"):
+        accuracy = found["test"]["encoder"][kind]["top1"]
+        assert accuracy < found["test"]["random"][kind]["top1"]
+        assert accuracy < found["test"]["pixels"][kind]["top1"]
+        assert np.trace(found["confusion"][kind]) / 60 == pytest.approx(accuracy)
+
+
 def test_it_is_repeatable_and_disturbs_nothing(measured, source, result):
     encoder = make_encoder("resnet8w", generator=generator())
     state = {key: value.clone() for key, value in encoder.state_dict().items()}
