@@ -82,6 +82,10 @@ def test_theme_slider_and_switches_work_by_keyboard(browser, plain: Path) -> Non
         opened.keyboard.press("Enter")
         opened.wait_for_selector("html[data-theme=dark][data-ready]")
         assert undrawn(opened) == 0
+        opened.emulate_media(media="print", color_scheme="light")
+        opened.wait_for_selector("html[data-theme=light]")  # paper is white
+        opened.emulate_media(media="screen", color_scheme="light")
+        opened.wait_for_selector("html[data-theme=dark]")
         slider = opened.locator(".distribution input")
         said = opened.locator(".moment .words").inner_text()
         slider.focus()
@@ -89,6 +93,10 @@ def test_theme_slider_and_switches_work_by_keyboard(browser, plain: Path) -> Non
         assert opened.locator(".distribution output").inner_text() == "0"
         assert opened.locator(".moment .words").inner_text() != said
         assert slider.get_attribute("aria-valuetext") == "step 0"
+        opened.locator("[data-role=heat-after] .nsewdrag").hover()  # the middle of the heat map
+        opened.wait_for_function("document.querySelector('.distribution input').value > 5")
+        marked = "document.querySelector('[data-role=heat-before]').layout.shapes[0].x0"
+        assert opened.evaluate(marked) == pytest.approx(580, abs=60)
         first = opened.locator("#views .switch button").first
         assert first.get_attribute("aria-pressed") == "false"
         first.focus()

@@ -173,6 +173,16 @@ def test_loss_has_its_reference(run: Run) -> None:
     assert all(len(c) <= 1000 for spaces in found.curves.values() for c in spaces.values())
 
 
+def test_a_space_has_one_dash_in_every_run(tmp_path: Path, run: Run) -> None:
+    other = Run.open(fake_run.make(tmp_path / "r", spaces=("color", "z"), steps=60))
+    found = [c for r in (run, other) if isinstance(c := curves.compute(r), curves.Curves)]
+    figure = curves.plot(found, ["a", "b"], [0, 1], curves.PLOTS[1])
+    dashes = {t.name.strip("\u2068\u2069"): t.line.dash for t in figure.data if t.name}
+    assert dashes == {"a \u00b7 z": "solid", "b \u00b7 z": "solid", "b \u00b7 color": "dash"}
+    colors = {t.name[1]: t.line.color for t in figure.data if t.name}
+    assert colors["a"] != colors["b"]
+
+
 def test_baselines_on_which_all_runs_agree_stand_once(run: Run) -> None:
     found = accuracy.compute(run)
     assert isinstance(found, accuracy.Accuracy)

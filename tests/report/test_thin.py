@@ -26,6 +26,7 @@ def test_means_are_of_blocks() -> None:
     np.testing.assert_array_equal(curve.mean, [2, 4, np.nan])
     np.testing.assert_array_equal(curve.step, [0.5, 2.5, 4.5])
     np.testing.assert_array_equal(curve.low, [1, 4, np.nan])
+    np.testing.assert_array_equal(thin(np.arange(2), np.array([-3, np.nan]), 1).high, [-3])
     assert curve.broken.tolist() == [2, 4, 5]
 
 

@@ -150,7 +150,8 @@
   let worn = null;
   matchMedia("print").addEventListener("change", (event) => {
     if (event.matches) worn = root.dataset.theme;
-    wear(event.matches ? "light" : worn);
+    root.dataset.theme = event.matches ? "light" : worn;
+    for (const element of sources.keys()) if (shown(element)) draw(element); // at once: printing does not wait
   });
 
   const links = new Map([...document.querySelectorAll("nav a[href^='#']")].map((a) => [a.hash.slice(1), a]));

@@ -3,18 +3,18 @@
 import base64
 import hashlib
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
-from typing import TypeVar
 
 from plotly.offline import get_plotlyjs
 
 from pairlens.errors import InputError
 from pairlens.record.run import Run
 from pairlens.report import theme
-from pairlens.report.html import Html, choice, data_json, join, notice, prose, switch, tag, user
+from pairlens.report.compose import each, together, without_places
+from pairlens.report.html import Html, data_json, join, tag, user
 from pairlens.report.panels import (
     accuracy,
     configuration,
@@ -28,11 +28,7 @@ from pairlens.report.panels import (
     throughput,
     verdict,
 )
-from pairlens.report.read import Missing
 from pairlens.report.text import clean, listed, shorten, unique_names
-
-Data = TypeVar("Data")
-DAMAGED = (InputError, ValueError, OSError, KeyError, TypeError, EOFError)  # what a damaged file makes a reader raise
 
 
 def write_report(runs: Sequence[Run], output: Path) -> Path:
@@ -110,7 +106,7 @@ def _sections(opened: Sequence[Run], names: Sequence[str]) -> list[Section]:
     several = len(opened) > 1
     whose = "Choose a run; " if several else ""
     found = [
-        Section("verdict", "Verdict", "", _together(opened, names, verdict.compute, _without_places(verdict.draw))),
+        Section("verdict", "Verdict", "", together(opened, names, verdict.compute, without_places(verdict.draw))),
         Section(
             "accuracy",
             "Accuracy against baselines",
@@ -122,13 +118,13 @@ def _sections(opened: Sequence[Run], names: Sequence[str]) -> list[Section]:
             "Positive and negative pairs",
             "Each step's pairs by their cosine. Look for two bands that part: positives high, negatives around zero, "
             "with little overlap.",
-            _each(opened, names, distributions.compute, lambda d, i: distributions.draw(d, f"space-{i}")),
+            each(opened, names, distributions.compute, lambda d, i: distributions.draw(d, f"space-{i}")),
         ),
         Section(
             "curves",
             "Training curves",
             "A healthy run leaves the guessing line early and then improves ever more slowly, without jumps.",
-            _together(opened, names, curves.compute, curves.draw),
+            together(opened, names, curves.compute, curves.draw),
         ),
         Section(
             "views",
@@ -136,14 +132,14 @@ def _sections(opened: Sequence[Run], names: Sequence[str]) -> list[Section]:
             whose
             + "two views of one image make a positive pair. Ask yourself: could you still tell that both show the "
             "same thing?",
-            _each(opened, names, gallery.compute, lambda d, i: gallery.draw(d, f"sample-{i}")),
+            each(opened, names, gallery.compute, lambda d, i: gallery.draw(d, f"sample-{i}")),
         ),
         Section(
             "neighbours",
             "Nearest neighbours",
             "What the encoder finds most alike, nearest first. It should match what the images show, not their "
             "colour or background.",
-            _each(opened, names, neighbours.compute, lambda d, _: neighbours.draw(d)),
+            each(opened, names, neighbours.compute, lambda d, _: neighbours.draw(d)),
         ),
         Section(
             "speed",
@@ -155,87 +151,27 @@ def _sections(opened: Sequence[Run], names: Sequence[str]) -> list[Section]:
             "configuration",
             "Configuration and environment",
             "All that was asked for and all that it ran on, as recorded by the run itself.",
-            _each(opened, names, configuration.compute, lambda d, _: configuration.draw(d)),
+            each(opened, names, configuration.compute, lambda d, _: configuration.draw(d)),
         ),
     ]
     if several:
         text = "The runs side by side; of their arguments only those that differ. The colours are the runs' everywhere."
-        table = _together(opened, names, run_table.compute, _without_places(run_table.draw))
+        table = together(opened, names, run_table.compute, without_places(run_table.draw))
         found.insert(1, Section("runs", "Runs", text, table))
     return [Section(s.anchor, s.title, s.lead[:1].upper() + s.lead[1:], s.content) for s in found]
 
 
 def _accuracy(opened: Sequence[Run], names: Sequence[str]) -> Html:
-    bars = _together(opened, names, accuracy.compute, _without_places(accuracy.draw))
-    curve = _together(opened, names, probes.compute, probes.draw)
-    matrix = _each(opened, names, confusion.compute, lambda d, i: confusion.draw(d, f"confusion-{i}"))
+    bars = together(opened, names, accuracy.compute, without_places(accuracy.draw))
+    curve = together(opened, names, probes.compute, probes.draw)
+    matrix = each(opened, names, confusion.compute, lambda d, i: confusion.draw(d, f"confusion-{i}"))
     return join([bars, tag("div", {"class": "columns"}, tag("div", {}, curve), tag("div", {}, matrix))])
 
 
 def _speed(opened: Sequence[Run], names: Sequence[str]) -> Html:
-    split = _each(opened, names, throughput.compute, lambda d, _: throughput.draw(d))
-    rates = _together(opened, names, throughput.compute, throughput.draw_rate, silent=True)
+    split = each(opened, names, throughput.compute, lambda d, _: throughput.draw(d))
+    rates = together(opened, names, throughput.compute, throughput.draw_rate, silent=True)
     return tag("div", {"class": "columns"}, tag("div", {}, split), tag("div", {}, rates))
-
-
-def _without_places(
-    draw: Callable[[list[Data], list[str]], Html],
-) -> Callable[[list[Data], list[str], list[int]], Html]:
-    return lambda found, names, places: draw(found, names)
-
-
-def _attempt(run: Run, compute: Callable[[Run], Data | Missing]) -> Data | Missing:
-    try:
-        return compute(run)
-    except DAMAGED as error:
-        said = str(error) if isinstance(error, InputError) else f"a file does not hold what it should ({error!r})"
-        return Missing(f"This cannot be shown, because {shorten(said, 300)}.")
-
-
-def _together(
-    opened: Sequence[Run],
-    names: Sequence[str],
-    compute: Callable[[Run], Data | Missing],
-    draw: Callable[[list[Data], list[str], list[int]], Html],
-    silent: bool = False,
-) -> Html:
-    """A panel that shows all runs at once; those without data are named below it (unless `silent`)."""
-    found: list[Data] = []
-    shown: list[str] = []
-    places: list[int] = []
-    missing: list[tuple[str, str]] = []
-    for place, (run, name) in enumerate(zip(opened, names, strict=True)):
-        data = _attempt(run, compute)
-        if isinstance(data, Missing):
-            missing.append((name, data.reason))
-        else:
-            found.append(data)
-            shown.append(name)
-            places.append(place)
-    drawn = draw(found, shown, places) if found else None
-    if len(opened) == 1:
-        said = [notice(reason) for _, reason in missing]
-    else:
-        said = [tag("p", {"class": "notice"}, user(name), ": ", prose(reason)) for name, reason in missing]
-    return join([drawn, *([] if silent else said)])
-
-
-def _each(
-    opened: Sequence[Run],
-    names: Sequence[str],
-    compute: Callable[[Run], Data | Missing],
-    draw: Callable[[Data, int], Html],
-) -> Html:
-    """A panel that shows one run at a time; the choice of the run holds for the whole page."""
-    drawn = []
-    for place, run in enumerate(opened):
-        data = _attempt(run, compute)
-        drawn.append(notice(data.reason) if isinstance(data, Missing) else draw(data, place))
-    if len(opened) == 1:
-        return drawn[0]
-    options = [(str(i), shorten(name, 40)) for i, name in enumerate(names)]
-    shown = [choice("run", str(i), i == 0, d) for i, d in enumerate(drawn)]
-    return join([switch("Run", "run", options, "0"), *shown])
 
 
 def _navigation(sections: Sequence[Section]) -> Html:

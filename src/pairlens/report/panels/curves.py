@@ -94,10 +94,11 @@ def plot(found: Sequence[Curves], names: Sequence[str], places: Sequence[int], o
     """One statistic of all runs: means of blocks, and a pale band of their extremes."""
     traces: list[go.Scatter] = []
     drawn_curves = []
+    spaces = _spaces(found)
     for one, name, place in zip(found, names, places, strict=True):
-        for order, (space, curve) in enumerate(one.curves.get(of.key, {}).items()):
-            parts = [name] * (len(found) > 1) + [space] * (len(_spaces(found)) > 1 and space != "")
-            style = _style(place, order, len(found), len(_spaces(found)))
+        for space, curve in one.curves.get(of.key, {}).items():
+            parts = [name] * (len(found) > 1) + [space] * (len(spaces) > 1 and space != "")
+            style = _style(place, spaces.index(space) if space else 0, len(found), len(spaces))
             traces += _curve(curve, style, plot_text(" \u00b7 ".join(parts), 40) if parts else "", of.form)
             drawn_curves.append(curve)
     chances = sorted({round(v, 6) for one in found for v in one.chance.values()}) if of.key == "loss" else []

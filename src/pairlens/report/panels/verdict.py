@@ -218,10 +218,8 @@ def _card(facts: Facts, judged: Verdict, name: str, alone: bool) -> Html:
     if health:
         lines.append(tag("ul", {"class": "warnings"}, *health))
     elif facts.spaces and math.isfinite(facts.spaces[0].negative_mean):
-        fine = (
-            "Nothing looks wrong: the loss is finite, the embeddings are spread out, positives and negatives separate."
-        )
-        early = "Nothing looks wrong so far: the loss is finite and the embeddings have not collapsed."
+        fine = "The training itself looks sound: finite loss, embeddings spread out, positives apart from negatives."
+        early = "The training looks sound so far: finite loss, no collapse."
         lines.append(tag("p", {"class": "fine"}, fine if facts.epochs >= 1 else early))
     tiles = _tiles(facts) if alone else None
     mark = tag("span", {"class": "mark", "aria-hidden": "true"}, MARKS[judged.tone])
