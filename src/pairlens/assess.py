@@ -10,11 +10,9 @@ from torch import nn
 from pairlens.assemble import find_place, make_branch
 from pairlens.errors import InputError
 from pairlens.evaluate.protocol import Solver, evaluate, neighbour_arrays
-from pairlens.pretrain import open_run_source
-from pairlens.recipes import restore
+from pairlens.pretrain import open_run_source, recall
 from pairlens.record.checkpoint import checkpoints, load_encoder
 from pairlens.record.run import Run, write_json
-from pairlens.settings import Machine
 
 Say = Callable[[str], None]
 NAMES = {"encoder": "trained encoder", "random": "random encoder", "pixels": "raw pixels"}
@@ -36,9 +34,9 @@ def assess(
         InputError: there is nothing to evaluate yet, weights are damaged, or the source has changed.
     """
     call, info = run.call, run.info
-    place = find_place(Machine(**call["machine"]))
+    recipe, machine = recall(run)
+    place = find_place(machine)
     torch.set_num_threads(place.threads)
-    recipe = restore(call["method"], call["arguments"])
     encoder = make_branch(recipe.network, place.precision, call["seed"]).encoder
     step = load_trained(run, encoder)
     source = open_run_source(run, say, lambda done, total: progress("reading images", done, total))

@@ -16,7 +16,7 @@ from pairlens.record.run import Run
 from pairlens.report.page import write_report
 from pairlens.settings import Machine
 
-EXIT = {"finished": 0, "interrupted": 128 + signal.SIGINT}
+EXIT = {"finished": 0, "interrupted": 128 + signal.SIGINT, "terminated": 128 + signal.SIGTERM}
 
 
 def train(argv: list[str]) -> int:
@@ -181,4 +181,4 @@ def _finish(folder: Path, console: Console, state: str) -> int:
         console.say(f"next: pairlens evaluate {folder}")
     else:
         console.say(f"{state}; next: pairlens resume {folder}")
-    return EXIT.get(state, 1)
+    return EXIT[state]

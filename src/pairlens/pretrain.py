@@ -53,17 +53,17 @@ def start_run(
     """
     place = find_place(machine)
     torch.set_num_threads(place.threads)
-    if folder is not None and folder.exists() and any(folder.iterdir()):
-        raise InputError(
-            f"the folder {folder} is not empty; give a new one, or continue with `pairlens resume {folder}`"
-        )
+    _check_free(folder)
     usual = 224 if place.device.type == "cuda" else 64
     view = usual if recipe.views.size is None else recipe.views.size
     source = open_source(spec, labels=labels, test=test, view=view, seed=seed, say=say, progress=progress)
     recipe = resolve(recipe, source.train, place)
     training = assemble(recipe, source.train, place, seed)
     folder = folder or _free_folder(Path("runs"), source.name, recipe.name)
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"the run folder {folder} cannot be made ({error.strerror}); give another one") from error
     call = {"argv": argv or [], "method": recipe.name, "source": spec, "labels": labels, "test": test, "seed": seed}
     call |= {"machine": asdict(machine), "arguments": flatten(recipe)}
     write_json(folder / "run.json", _describe_run(call, recipe, source, training, place))
@@ -81,15 +81,32 @@ def reopen_run(
         InputError: the folder is no run, the run is finished, its source has changed, or the checkpoint is damaged.
     """
     run = Run.open(folder)
-    call = run.call
+    recipe, machine = recall(run)
     if run.status.get("state") == "finished":
         raise InputError(f"the run {folder} is finished; evaluate it with `pairlens evaluate {folder}`")
-    source, place = open_run_source(run, say, progress), find_place(Machine(**call["machine"]))
+    source, place = open_run_source(run, say, progress), find_place(machine)
     torch.set_num_threads(place.threads)
-    training = assemble(restore(call["method"], call["arguments"]), source.train, place, call["seed"])
+    training = assemble(recipe, source.train, place, run.call["seed"])
     saved = checkpoints(folder / "checkpoints")
     seconds = load_checkpoint(saved[-1], training) if saved else 0.0
     return training, source, seconds
+
+
+def recall(run: Run) -> tuple[Recipe, Machine]:
+    """The recipe and the machine that a run was called with.
+
+    Raises:
+        InputError: `run.json` lacks something that resuming or evaluating needs.
+    """
+    try:
+        call, data = run.call, run.info["data"]
+        needed = [call[name] for name in ("source", "labels", "test", "seed")]
+        needed += [data[name] for name in ("side", "train", "mean", "std")]
+        return restore(call["method"], call["arguments"]), Machine(**call["machine"])
+    except (KeyError, TypeError) as error:
+        raise InputError(
+            f"{run.folder / 'run.json'} is damaged or of another version ({error}); the run must be made again"
+        ) from error
 
 
 def open_run_source(run: Run, say: Say = print, progress: DecodeProgress = lambda done, total: None) -> Source:
@@ -127,7 +144,9 @@ def pretrain(
     watch: Observer | None = None,
     say: Say = print,
 ) -> str:
-    """Train a run to its end, or until Ctrl-C or SIGTERM, and return its state: "finished" or "interrupted".
+    """Train a run to its end, or until a signal, and return how it ended: "finished", "interrupted" or "terminated".
+
+    Ctrl-C interrupts and SIGTERM terminates; either way `status.json` says "interrupted", and the run can be resumed.
 
     Args:
         folder: the run's folder.
@@ -142,12 +161,13 @@ def pretrain(
     device = training.mean.device
     recorder = Recorder(folder, ("z",), device=device, steps=training.steps, start=training.step, spent=seconds)
     checkpointer = Checkpointer(folder, recorder, save_every)
-    hooks: list[Hook] = [checkpointer, *([Prober(folder, source, training)] if source.train.labels is not None else [])]
+    prober = [] if source.train.labels is None else [Prober(folder, source, training)]
+    hooks: list[Hook] = [*prober, checkpointer]  # no checkpoint is ahead of its probe
     seen: list[Observer] = [*([recorder] if record else []), *([watch] if watch else [])]
     state = "failed"
     log_event(folder, "begun" if training.step == 0 else "resumed", f"at step {training.step} of {training.steps}")
     try:
-        with stopped_by_signals(training, say):
+        with stopped_by_signals(training, say) as signals:
             write_status(folder, training, "running", recorder.seconds)
             fit(training, seen, hooks)
         checkpointer.save(training)
@@ -158,7 +178,7 @@ def pretrain(
         recorder.close()
         write_status(folder, training, state, recorder.seconds)
         log_event(folder, state, f"at step {training.step} of {training.steps}")
-    return state
+    return "terminated" if state == "interrupted" and signal.SIGTERM in signals else state
 
 
 class Checkpointer:
@@ -212,17 +232,22 @@ class Prober:
 
 
 @contextmanager
-def stopped_by_signals(t: Training, say: Say) -> Iterator[None]:
-    """Let Ctrl-C and SIGTERM end the training after the step at hand; a second Ctrl-C ends it at once."""
+def stopped_by_signals(t: Training, say: Say) -> Iterator[list[int]]:
+    """Let Ctrl-C and SIGTERM end the training after the step at hand; a second Ctrl-C ends it at once.
+
+    Gives the list of the signals that came.
+    """
+    came: list[int] = []
 
     def stop(number: int, frame: object) -> None:
+        came.append(number)
         t.stop = True
         signal.signal(signal.SIGINT, signal.default_int_handler)
         say("stopping after this step; the run can be resumed")
 
     before = {s: signal.signal(s, stop) for s in (signal.SIGINT, signal.SIGTERM)}
     try:
-        yield
+        yield came
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
@@ -272,6 +297,17 @@ def _describe_run(call: dict[str, Any], recipe: Recipe, source: Source, t: Train
         },
         "environment": describe(place),
     }
+
+
+def _check_free(folder: Path | None) -> None:
+    if folder is None or not folder.exists():
+        return
+    if not folder.is_dir():
+        raise InputError(f"{folder} is a file, and a run needs a folder; give another name")
+    if any(folder.iterdir()):
+        raise InputError(
+            f"the folder {folder} is not empty; give a new one, or continue with `pairlens resume {folder}`"
+        )
 
 
 def _free_folder(parent: Path, source: str, method: str) -> Path:
