@@ -1,0 +1,240 @@
+"""Putting a training together: what is chosen where nothing was said, and what a seed decides."""
+
+import os
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from pairlens.assemble import PURPOSES, Place, assemble, find_place, make_branch, resolve, seeded
+from pairlens.data.images import ImageSet
+from pairlens.draw import Draw
+from pairlens.environment import describe
+from pairlens.errors import InputError
+from pairlens.nets.norm import SplitBatchNorm2d
+from pairlens.recipes import Recipe, flatten, moco_v2, simclr
+from pairlens.settings import FeatureTransform, Machine, Network, Optimisation, Views
+from pairlens.train import Training, fit
+
+CPU = Place(torch.device("cpu"), torch.float32, threads=1, compile=False)
+GPU = Place(torch.device("cuda"), torch.bfloat16, threads=1, compile=False)  # chosen for, not used
+SMALL = Network("resnet8w", "small", hidden=16, dim=8, splits=2)
+
+
+def images_of(count: int = 32, side: int = 16) -> ImageSet:
+    pixels = torch.randint(0, 256, (count, 3, side, side), generator=torch.Generator().manual_seed(0)).byte()
+    return ImageSet(pixels, torch.full((count, 2), side), [str(i) for i in range(count)])
+
+
+def small(**optimisation: Any) -> Recipe:
+    chosen = {"epochs": 2, "batch": 8, **optimisation}
+    return moco_v2(
+        network=SMALL, optimisation=Optimisation(**chosen), transform=FeatureTransform(interpolate=1.6), negatives=16
+    )
+
+
+def training_of(recipe: Recipe, seed: int = 0) -> Training:
+    images = images_of()
+    return assemble(resolve(recipe, images, CPU), images, CPU, seed)
+
+
+@pytest.mark.parametrize(
+    ("count", "side", "place", "expected"),
+    [
+        (50_000, 32, CPU, (32, "resnet8w", "small", 256, 12, 4096, 0.0, 8)),
+        (50_000, 32, GPU, (32, "resnet18", "small", 256, 200, 4096, 0.0, 8)),
+        (10_000, 256, CPU, (64, "resnet8w", "small", 256, 15, 4096, 0.0, 8)),
+        (10_000, 256, GPU, (224, "resnet18", "imagenet", 256, 200, 4096, 0.5, 8)),
+        (10_000, 96, GPU, (96, "resnet18", "imagenet", 256, 200, 4096, 0.5, 8)),
+        (300, 32, CPU, (32, "resnet8w", "small", 128, 1000, 128, 0.0, 8)),
+        (10, 32, CPU, (32, "resnet8w", "small", 4, 1000, 4, 0.0, 1)),
+        (1, 32, CPU, (32, "resnet8w", "small", 1, 1000, 1, 0.0, 1)),
+        (1_000_000, 64, CPU, (64, "resnet8w", "small", 256, 1, 4096, 0.0, 8)),
+    ],
+)
+def test_what_was_left_open_is_chosen_from_images_and_machine(
+    count: int, side: int, place: Place, expected: tuple[Any, ...]
+) -> None:
+    stored = torch.zeros(1, 3, 1, 1, dtype=torch.uint8).expand(count, 3, side, side)
+    images = ImageSet(stored, torch.full((1, 2), side).expand(count, 2), ["image"] * count)
+    flat = flatten(resolve(moco_v2(), images, place))
+    names = ("size", "encoder", "stem", "batch", "epochs", "negatives", "blur", "splits")
+    assert tuple(flat[name] for name in names) == expected
+
+
+def test_what_was_said_is_kept() -> None:
+    recipe = moco_v2(
+        network=Network("resnet10w", "imagenet", splits=4),
+        views=Views(size=24, blur=0.3),
+        optimisation=Optimisation(epochs=7, batch=20),
+        negatives=5,
+    )
+    before, after = flatten(recipe), flatten(resolve(recipe, images_of(), GPU))
+    assert after == before
+    assert resolve(recipe, images_of(), CPU).name == "moco_v2"
+    assert "negatives" not in flatten(resolve(simclr(), images_of(), CPU))
+
+
+def test_resolving_twice_is_resolving_once() -> None:
+    once = resolve(moco_v2(), images_of(), CPU)
+    assert flatten(resolve(once, images_of(), GPU)) == flatten(once)
+
+
+@pytest.mark.parametrize(
+    ("recipe", "message"),
+    [
+        (small(epochs=0), "epochs must be a positive whole number, not 0"),
+        (small(batch=0), "batch must be a positive whole number, not 0"),
+        (small(batch=-8), "batch must be a positive whole number, not -8"),
+        (small(batch=64), "a batch of 64 is larger than the set of 32 images"),
+        (small(accumulate=0), "accumulate must be a positive"),
+        (small(accumulate=3), "a batch of 8 cannot be cut in 3 equal parts"),
+        (small(accumulate=8), "1 images at a time cannot be normalised in 2 equal splits"),
+        (small(batch=9), "9 images at a time cannot be normalised in 2 equal splits"),
+        (small(warmup=-1.0), "warm-up must be a number of epochs"),
+        (small(warmup=float("nan")), "warm-up must be a number of epochs"),
+        (small(lr=-0.1), "learning rate must be positive"),
+        (small(lr=float("nan")), "learning rate must be positive"),
+        (moco_v2(negatives=0), "number of negatives and of dimensions must be positive, not 0"),
+        (moco_v2(negatives=-3), "must be positive, not -3"),
+        (moco_v2(momentum=2.0), r"momentum must lie in \[0, 1\], not 2"),
+        (moco_v2(temperature=0.0), "temperature must be positive"),
+        (moco_v2(views=Views(size=0)), "size must be a positive"),
+        (moco_v2(views=Views(crop=(0.0, 1.0))), "scale"),
+        (moco_v2(network=Network(encoder="vgg")), "no encoder 'vgg'; use one of resnet8w"),
+        (moco_v2(network=Network(splits=0)), "splits must be a positive"),
+        (moco_v2(network=Network(splits=-2)), "splits must be a positive"),
+        (moco_v2(network=Network(dim=0)), "dim must be a positive"),
+        (simclr(network=Network(hidden=0)), "hidden must be a positive"),
+        (simclr(optimisation=Optimisation(batch=1)), "leaves a query without negatives"),
+        (simclr(optimisation=Optimisation(batch=4, accumulate=4)), "leaves a query without negatives"),
+        (moco_v2(transform=FeatureTransform(extrapolate=0.0)), "alpha .* must be positive"),
+        (moco_v2(transform=FeatureTransform(interpolate=1.0, ft_start=-1)), "must not be negative"),
+    ],
+)
+def test_what_nothing_can_be_built_with_is_refused_in_a_sentence(recipe: Recipe, message: str) -> None:
+    with pytest.raises(InputError, match=message) as caught:
+        training_of(recipe)
+    assert "\n" not in str(caught.value)
+
+
+def weights_of(t: Training) -> dict[str, Tensor]:
+    return {name: value.clone() for name, value in t.method.state_dict().items()}
+
+
+def trained(seed: int) -> dict[str, Tensor]:
+    t = training_of(small(), seed)
+    fit(t)
+    return weights_of(t)
+
+
+def test_the_seed_decides_everything() -> None:
+    torch.manual_seed(1)
+    first = trained(3)
+    torch.manual_seed(2)  # nothing comes from here
+    second, other = trained(3), trained(4)
+    assert all(torch.equal(first[name], second[name]) for name in first)
+    moving = [name for name in first if name.endswith(("weight", "keys"))]
+    assert moving
+    assert not any(torch.equal(first[name], other[name]) for name in moving if "bn" not in name)
+
+
+def test_purposes_have_streams_of_their_own() -> None:
+    streams = [
+        torch.rand(6, generator=seeded(seed, purpose, "cpu")).tolist() for seed in range(4) for purpose in PURPOSES
+    ]
+    assert len({tuple(stream) for stream in streams}) == 4 * len(PURPOSES)
+    assert torch.equal(
+        torch.rand(6, generator=seeded(2, "order", "cpu")), torch.rand(6, generator=seeded(2, "order", "cpu"))
+    )
+
+
+def test_every_generator_is_drawn_from_for_its_purpose_only() -> None:
+    seed, images = 5, images_of()
+    t = training_of(small(), seed)
+    again = seeded(seed, "queue", "cpu")
+    keys = torch.nn.functional.normalize(torch.randn(16, 8, generator=again), dim=1)
+    assert torch.equal(t.method.queue.keys, keys)
+    branch = make_branch(SMALL, torch.float32, seed)
+    assert all(torch.equal(v, branch.state_dict()[k]) for k, v in t.method.online.state_dict().items())
+    assert torch.equal(t.views.get_state(), seeded(seed, "views", "cpu").get_state())
+    assert torch.equal(t.features.get_state(), seeded(seed, "features", "cpu").get_state())
+    order = torch.randperm(len(images), generator=seeded(seed, "order", "cpu"))
+    seen: list[Tensor] = []
+
+    def stop(t: Training) -> None:
+        t.stop = t.step == 4
+
+    fit(t, [lambda t, outcome: seen.append(outcome.draw.index)], [stop])
+    assert torch.equal(torch.cat(seen), order)
+    views = seeded(seed, "views", "cpu")  # the plan alone moved it
+    plan = resolve(small(), images, CPU).plan()
+    for step, index in enumerate(seen):
+        plan(Draw(index, images.sizes[index], epoch=0, step=step, views=views, features=torch.Generator()))
+    assert torch.equal(t.views.get_state(), views.get_state())
+
+
+@pytest.mark.parametrize(("batch", "rate"), [(4, 0.12 * 4 / 256), (16, 0.12 * 16 / 256)])
+def test_the_learning_rate_is_scaled_with_the_batch(batch: int, rate: float) -> None:
+    t = training_of(small(batch=batch, lr=0.12))
+    assert t.schedule(0) == pytest.approx(rate)
+    rates: list[float] = []
+    fit(t, [lambda t, outcome: rates.append(t.optimizer.param_groups[0]["lr"])])
+    assert rates == [t.schedule(step) for step in range(t.steps)]
+    assert rates[0] == pytest.approx(rate)
+    assert rates[-1] < rates[0]
+
+
+def test_schedules_and_warm_up_count_in_epochs() -> None:
+    cosine = training_of(small(epochs=10, warmup=0.5))  # 4 steps an epoch
+    full = cosine.schedule(2)
+    assert cosine.schedule(0) == pytest.approx(full / 2)
+    assert cosine.schedule(21) == pytest.approx(full / 2)
+    assert cosine.schedule(40) == pytest.approx(0, abs=1e-9)
+    steps = training_of(small(epochs=10, schedule="steps"))
+    assert [steps.schedule(i) / full for i in (0, 23, 24, 31, 32, 39)] == pytest.approx([1, 1, 0.1, 0.1, 0.01, 0.01])
+
+
+def test_the_training_is_what_the_recipe_says() -> None:
+    t = training_of(small(accumulate=2))
+    assert (t.size, t.epochs, t.accumulate, len(t.batches), t.steps) == (16, 2, 2, 4, 8)
+    assert {id(p) for p in t.method.online.parameters()} == {
+        id(p) for group in t.optimizer.param_groups for p in group["params"]
+    }
+    mean, std = images_of().mean_std()
+    assert torch.equal(t.mean, mean)
+    assert torch.equal(t.std, std)
+    assert any(isinstance(m, SplitBatchNorm2d) and m.splits == 2 for m in t.method.modules())
+    assert t.method.shuffle
+    assert not training_of(moco_v2(network=Network(splits=1))).method.shuffle
+
+
+def test_the_place_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    place = find_place(Machine("cpu", "bf16", threads=3, compile=True))
+    assert place == Place(torch.device("cpu"), torch.bfloat16, 3, True)
+    assert find_place(Machine("cpu", "fp32")).precision == torch.float32
+    assert find_place(Machine("cpu")).threads >= 1
+    monkeypatch.delattr(os, "sched_getaffinity", raising=False)  # as on macOS
+    assert find_place(Machine("cpu", threads=3)).threads == 3
+    assert find_place(Machine("cpu")).threads == os.cpu_count()
+
+
+@pytest.mark.parametrize("device", ["gpu", "cuda:77", "tpu0", "meta", "cpu:0:1"])
+def test_a_device_that_is_not_there_is_named(device: str) -> None:
+    with pytest.raises(InputError, match=f"there is no device '{device}' on this machine; use cpu"):
+        find_place(Machine(device))
+
+
+@pytest.mark.parametrize("threads", [0, -1])
+def test_threads_must_be_positive(threads: int) -> None:
+    with pytest.raises(InputError, match=f"threads must be positive, not {threads}"):
+        find_place(Machine("cpu", threads=threads))
+
+
+def test_the_environment_is_described_without_a_path_of_the_machine() -> None:
+    found = describe(CPU)
+    assert found["device"] == "cpu"
+    assert found["precision"] == "float32"
+    assert (found["threads"], found["compile"], found["gpu"]) == (1, False, None)
+    assert all(found[name] for name in ("python", "torch", "numpy", "pillow", "platform", "processor"))

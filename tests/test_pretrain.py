@@ -1,0 +1,367 @@
+"""Runs: killed, interrupted, resumed, refused; every one ends as the uninterrupted one does, bit for bit."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from pairlens.cli import run
+from pairlens.console import Console
+from pairlens.errors import InputError
+from pairlens.pretrain import pretrain, reopen_run, start_run
+from pairlens.recipes import Recipe, moco_v2, simclr
+from pairlens.record.checkpoint import checkpoints
+from pairlens.record.run import Run
+from pairlens.settings import FeatureTransform, Machine, Network, Optimisation
+from pairlens.train import Observer, Outcome, Training
+
+ENDS = {signal.SIGINT: "interrupted", signal.SIGTERM: "terminated"}
+MACHINE = Machine("cpu", "fp32", threads=1)
+CLOCKS = ("seconds", "time_data", "time_views", "time_forward", "time_backward", "time_rest")
+FLAGS = [
+    *("--encoder", "resnet8w", "--hidden", "16", "--dim", "8", "--splits", "2", "--batch", "8", "--epochs", "2"),
+    *("--negatives", "40", "--extrapolate", "2.0", "--interpolate", "1.6", "--per", "element"),
+    *("--device", "cpu", "--precision", "fp32", "--threads", "1"),
+]
+
+
+def quiet(text: str) -> None:
+    """Say nothing."""
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A file of labelled images, 208 of which are for training: 26 steps an epoch."""
+    path = tmp_path_factory.mktemp("data") / "images.npz"
+    rng = np.random.default_rng(0)
+    images = rng.integers(0, 256, (260, 16, 16, 3), dtype=np.uint8)
+    np.savez(path, x=images, y=np.arange(260) % 4)
+    return str(path)
+
+
+def moco(epochs: int = 2) -> Recipe:
+    return moco_v2(
+        network=Network("resnet8w", hidden=16, dim=8, splits=2),
+        optimisation=Optimisation(epochs=epochs, batch=52),
+        transform=FeatureTransform(extrapolate=2.0, interpolate=1.6, per="element"),
+        negatives=40,
+    )
+
+
+def begin(folder: Path, source: str, recipe: Recipe | None = None, **arguments: Any) -> str:
+    """Start a run of 8 steps and train it."""
+    recipe = recipe or moco()
+    folder, training, images, _ = start_run(source, recipe, folder=folder, machine=MACHINE, say=quiet)
+    return pretrain(folder, training, images, say=quiet, **arguments)
+
+
+def go_on(folder: Path, **arguments: Any) -> str:
+    training, images, seconds = reopen_run(folder, quiet)
+    return pretrain(folder, training, images, seconds=seconds, say=quiet, **arguments)
+
+
+def assert_same_run(one: Path, other: Path) -> None:
+    """The encoder, everything in the last checkpoint, and all statistics but the clocks."""
+    a, b = load_file(one / "encoder.safetensors"), load_file(other / "encoder.safetensors")
+    assert a.keys() == b.keys()
+    assert all(torch.equal(a[name], b[name]) for name in a)
+    last = [checkpoints(folder / "checkpoints")[-1] for folder in (one, other)]
+    assert last[0].name == last[1].name
+    for file in ("weights.safetensors", "state.safetensors"):
+        a, b = (load_file(path / file) for path in last)
+        assert a.keys() == b.keys()
+        assert [name for name in a if not torch.equal(a[name], b[name])] == []
+    a, b = (np.load(folder / "statistics.npy") for folder in (one, other))
+    assert len(a) == len(b)
+    assert a["step"].tolist() == list(range(len(a)))
+    columns = [name for name in a.dtype.names if name not in CLOCKS]
+    assert [name for name in columns if not np.array_equal(a[name], b[name])] == []
+    for name in ("histograms.npy", "probes.npy"):
+        assert np.array_equal(np.load(one / name), np.load(other / name))
+
+
+@pytest.fixture(scope="module")
+def whole(source: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run of MoCo with feature transformation that nobody interrupted."""
+    folder = tmp_path_factory.mktemp("runs") / "whole"
+    assert begin(folder, source) == "finished"
+    return folder
+
+
+def test_a_finished_run_holds_all_that_its_layout_names(whole: Path) -> None:
+    found = Run.open(whole)
+    assert found.status.items() >= {"state": "finished", "step": 8, "steps": 8, "epoch": 2, "epochs": 2}.items()
+    assert [event["kind"] for event in found.events] == ["begun", "finished"]
+    assert found.statistics["step"].tolist() == list(range(8))
+    assert found.histograms["step"].tolist() == [0]
+    assert found.probes["step"].tolist() == [4, 8]
+    assert ((found.probes["knn"] >= 0) & (found.probes["knn"] <= 1)).all()
+    assert len(found.sample_files()) == 8
+    assert found.spaces == ("z",)
+    assert found.info["spaces"]["z"] == {"negatives": 40, "temperature": 0.1}
+    assert found.call["arguments"]["batch"] == 52
+    assert sorted(path.name for path in whole.iterdir()) == [
+        "checkpoints", "encoder.safetensors", "events.jsonl", "histograms.npy", "probes.npy", "run.json", "samples",
+        "statistics.npy", "status.json",
+    ]  # fmt: skip
+
+
+def test_recording_or_not_gives_the_same_encoder(whole: Path, source: str, tmp_path: Path) -> None:
+    assert begin(tmp_path / "run", source, record=False) == "finished"
+    a, b = load_file(whole / "encoder.safetensors"), load_file(tmp_path / "run" / "encoder.safetensors")
+    assert all(torch.equal(a[name], b[name]) for name in a)
+    assert len(Run.open(tmp_path / "run").statistics) == 0
+
+
+def test_simclr_tells_how_many_negatives_a_view_has(source: str, tmp_path: Path) -> None:
+    recipe = simclr(network=Network(hidden=16, dim=8), optimisation=Optimisation(epochs=1, batch=52, accumulate=2))
+    counts: list[int] = []
+
+    def count(t: Training, outcome: Outcome) -> None:
+        excluded = outcome.parts[-1].comparisons["z"].raw.excluded
+        assert excluded is not None
+        counts.extend((~excluded).sum(1).unique().tolist())
+
+    begin(tmp_path / "run", source, recipe, watch=count)
+    assert set(counts) == {Run.open(tmp_path / "run").info["spaces"]["z"]["negatives"]}
+
+
+def signalling(number: int, at: int) -> Observer:
+    """An observer that sends this process a signal in the midst of a step."""
+
+    def observe(t: Training, outcome: Outcome) -> None:
+        if t.step == at:
+            os.kill(os.getpid(), number)
+
+    return observe
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("at", [0, 2, 3])  # in an epoch, at its last step
+def test_a_signal_ends_the_run_after_its_step_and_it_goes_on(
+    whole: Path, source: str, tmp_path: Path, number: signal.Signals, at: int
+) -> None:
+    before = [signal.getsignal(s) for s in (signal.SIGINT, signal.SIGTERM)]
+    folder = tmp_path / "run"
+    assert begin(folder, source, watch=signalling(number, at)) == ENDS[number]
+    assert [signal.getsignal(s) for s in (signal.SIGINT, signal.SIGTERM)] == before
+    status = Run.open(folder).status
+    assert (status["state"], status["step"]) == ("interrupted", at + 1)
+    assert [path.name for path in checkpoints(folder / "checkpoints")] == [f"step-{at + 1:08d}"]
+    assert np.load(folder / "statistics.npy")["step"].tolist() == list(range(at + 1))
+    assert not (folder / "encoder.safetensors").exists()
+    assert go_on(folder) == "finished"
+    assert_same_run(whole, folder)
+    assert [event["kind"] for event in Run.open(folder).events] == ["begun", "interrupted", "resumed", "finished"]
+
+
+def test_an_interrupted_run_may_be_interrupted_again(whole: Path, source: str, tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    assert begin(folder, source, watch=signalling(signal.SIGINT, 1)) == "interrupted"
+    for at in (2, 5):
+        assert go_on(folder, watch=signalling(signal.SIGTERM, at)) == "terminated"
+    assert go_on(folder) == "finished"
+    assert_same_run(whole, folder)
+
+
+def test_a_second_interrupt_ends_at_once_and_the_run_goes_on_from_its_checkpoint(
+    whole: Path, source: str, tmp_path: Path
+) -> None:
+    folder = tmp_path / "run"
+
+    def twice(t: Training, outcome: Outcome) -> None:
+        if t.step == 5:
+            os.kill(os.getpid(), signal.SIGINT)
+            os.kill(os.getpid(), signal.SIGINT)
+
+    with pytest.raises(KeyboardInterrupt):
+        begin(folder, source, watch=twice, save_every=0.0)
+    assert Run.open(folder).status["state"] in ("failed", "interrupted")
+    assert checkpoints(folder / "checkpoints")[-1].name == "step-00000005"
+    assert go_on(folder) == "finished"
+    assert_same_run(whole, folder)
+
+
+def test_a_defect_in_the_midst_is_told_as_failed_and_loses_no_row(whole: Path, source: str, tmp_path: Path) -> None:
+    def fail(t: Training, outcome: Outcome) -> None:
+        if t.step == 3:
+            raise RuntimeError("a defect")
+
+    with pytest.raises(RuntimeError, match="a defect"):
+        begin(tmp_path / "run", source, watch=fail)
+    found = Run.open(tmp_path / "run")
+    assert found.status["state"] == "failed"
+    assert found.statistics["step"].tolist() == [0, 1, 2, 3]
+    assert found.events[-1]["kind"] == "failed"
+    assert go_on(tmp_path / "run") == "finished"  # from the start: there was no checkpoint yet
+    assert_same_run(whole, tmp_path / "run")
+
+
+def test_a_kill_right_after_any_checkpoint_loses_neither_rows_nor_probes(
+    whole: Path, source: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copies: list[Path] = []
+    replaced = os.replace
+
+    def copying(partial: Path, path: Path) -> None:
+        """What a kill would leave behind whenever status.json is written."""
+        replaced(partial, path)
+        if Path(path).name == "status.json":
+            copies.append(tmp_path / f"copy-{len(copies)}")
+            shutil.copytree(tmp_path / "run", copies[-1])
+
+    monkeypatch.setattr(os, "replace", copying)
+    assert begin(tmp_path / "run", source, save_every=0.0) == "finished"
+    monkeypatch.setattr(os, "replace", replaced)
+    assert len(copies) >= 10
+    unfinished = [copy for copy in copies if Run.open(copy).status["state"] == "running"]
+    for copy in unfinished[1::3]:
+        assert go_on(copy) == "finished"
+        assert_same_run(whole, copy)
+
+
+def start_process(*argv: str) -> subprocess.Popen[str]:
+    command = [sys.executable, "-c", "from pairlens.cli import main; main()", *argv]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
+
+
+def wait_for_step(process: subprocess.Popen[str], folder: Path, step: int) -> None:
+    """Wait until a checkpoint of at least this step is there."""
+    end = time.monotonic() + 120
+    while time.monotonic() < end and process.poll() is None:
+        saved = checkpoints(folder / "checkpoints")
+        if saved and saved[-1].name >= f"step-{step:08d}":
+            return
+        time.sleep(0.005)
+    pytest.fail(f"no checkpoint came: {process.communicate(timeout=10)}")
+
+
+def test_kill_minus_nine_in_mid_epoch_and_resume_equal_an_uninterrupted_run(source: str, tmp_path: Path) -> None:
+    one, other = tmp_path / "killed", tmp_path / "whole"
+    process = start_process("train", source, *FLAGS, "--out", str(one), "--save-every", "0")
+    wait_for_step(process, one, 5)
+    process.kill()
+    _, error = process.communicate(timeout=30)
+    assert process.returncode == -signal.SIGKILL, error
+    saved = checkpoints(one / "checkpoints")
+    if int(saved[-1].name[5:]) % 26 == 0:  # an epoch's end, by chance: let it be the checkpoint before
+        shutil.rmtree(saved.pop())
+    step = int(saved[-1].name[5:])
+    assert 0 < step < 52
+    assert step % 26 != 0
+    assert Run.open(one).status["state"] == "running"
+    assert len(np.load(one / "statistics.npy")) >= step
+    assert run(["resume", str(one)]) == 0
+    assert run(["train", source, *FLAGS, "--out", str(other)]) == 0
+    assert_same_run(other, one)
+    assert [event["kind"] for event in Run.open(one).events] == ["begun", "resumed", "finished"]
+
+
+def test_sigterm_to_the_command_gives_its_exit_code(source: str, tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    process = start_process("train", source, *FLAGS, "--epochs", "400", "--out", str(folder), "--save-every", "0")
+    wait_for_step(process, folder, 2)
+    process.terminate()
+    out, error = process.communicate(timeout=60)
+    assert process.returncode == 128 + signal.SIGTERM
+    assert "Traceback" not in error
+    assert f"next: pairlens resume {folder}" in out
+    assert Run.open(folder).status["state"] == "interrupted"
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_the_exit_code_names_the_signal(
+    source: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: signal.Signals, code: int
+) -> None:
+    monkeypatch.setattr(Console, "training", lambda self, t: signalling(number, 1))
+    assert run(["train", source, *FLAGS, "--batch", "52", "--out", str(tmp_path / "run")]) == code
+    assert run(["resume", str(tmp_path / "run")]) == 0
+
+
+def test_a_finished_run_cannot_be_resumed(whole: Path) -> None:
+    before = {path: path.stat().st_mtime_ns for path in whole.rglob("*")}
+    with pytest.raises(InputError, match=r"is finished; evaluate it with `pairlens evaluate"):
+        reopen_run(whole, quiet)
+    assert {path: path.stat().st_mtime_ns for path in whole.rglob("*")} == before
+
+
+def interrupted(folder: Path, source: str) -> Path:
+    """A run with checkpoints at steps 2 and 3."""
+
+    def stop(t: Training, outcome: Outcome) -> None:
+        t.stop = t.step == 2
+
+    assert begin(folder, source, watch=stop, save_every=0.0) == "interrupted"
+    return folder
+
+
+@pytest.mark.parametrize("file", ["weights.safetensors", "state.safetensors", "state.json"])
+def test_a_truncated_checkpoint_is_told_and_the_one_before_it_serves(
+    whole: Path, source: str, tmp_path: Path, file: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = interrupted(tmp_path / "run", source)
+    newest = checkpoints(folder / "checkpoints")[-1]
+    content = (newest / file).read_bytes()
+    (newest / file).write_bytes(content[: len(content) // 2])
+    assert run(["resume", str(folder)]) == 2
+    error = capsys.readouterr().err
+    assert f"{file} is missing, truncated or damaged" in error
+    assert "Traceback" not in error
+    shutil.rmtree(newest)  # what the sentence says
+    assert go_on(folder) == "finished"
+    assert_same_run(whole, folder)
+
+
+def test_a_source_that_changed_is_refused(source: str, tmp_path: Path) -> None:
+    other = tmp_path / "images.npz"
+    shutil.copy(source, other)
+    folder = interrupted(tmp_path / "run", str(other))
+    np.savez(other, x=np.zeros((60, 16, 16, 3), np.uint8))
+    with pytest.raises(InputError, match="holds 60 training images now, and held 208"):
+        reopen_run(folder, quiet)
+    other.unlink()
+    with pytest.raises(InputError, match="there is no folder"):
+        reopen_run(folder, quiet)
+
+
+@pytest.mark.parametrize("missing", ["machine", "method", "source", "seed", "arguments"])
+def test_a_call_that_lacks_something_is_a_damaged_run(source: str, tmp_path: Path, missing: str) -> None:
+    folder = interrupted(tmp_path / "run", source)
+    info = json.loads((folder / "run.json").read_text(encoding="utf-8"))
+    del info["call"][missing]
+    (folder / "run.json").write_text(json.dumps(info), encoding="utf-8")
+    with pytest.raises(InputError, match=r"run\.json"):
+        reopen_run(folder, quiet)
+
+
+@pytest.mark.parametrize(("group", "name"), [("arguments", "momentum"), ("machine", "threads"), ("data", "side")])
+def test_an_argument_that_is_missing_or_unknown_is_a_damaged_run(
+    source: str, tmp_path: Path, group: str, name: str
+) -> None:
+    folder = interrupted(tmp_path / "run", source)
+    info = json.loads((folder / "run.json").read_text(encoding="utf-8"))
+    place = info["data"] if group == "data" else info["call"][group]
+    place[f"{name}_of_old"] = place.pop(name)
+    (folder / "run.json").write_text(json.dumps(info), encoding="utf-8")
+    with pytest.raises(InputError, match=r"run\.json"):
+        reopen_run(folder, quiet)
+
+
+def test_a_run_gets_the_next_free_folder(source: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    names = [start_run(source, moco(), machine=MACHINE, say=quiet)[0] for _ in range(2)]
+    assert names == [Path("runs/images.npz-moco_v2-1"), Path("runs/images.npz-moco_v2-2")]
+    spaced = tmp_path / "my photos, all.npz"
+    shutil.copy(source, spaced)
+    assert start_run(str(spaced), moco(), machine=MACHINE, say=quiet)[0].name == "my-photos--all.npz-moco_v2-1"
