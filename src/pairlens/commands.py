@@ -2,6 +2,7 @@
 
 import signal
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -166,7 +167,7 @@ def _parse(command: Callable[..., int], name: str, argv: list[str]) -> int:
 
 def _method(argv: list[str]) -> str:
     """The method that a command line names, before it is parsed: which flags there are depends on it."""
-    for here, after in zip(argv, [*argv[1:], ""], strict=True):
+    for here, after in pairwise([*argv, ""]):
         if here == "--method":
             return after
         if here.startswith("--method="):
