@@ -63,7 +63,8 @@ def resolve(recipe: Recipe, images: ImageSet, place: Place) -> Recipe:
 
     Small images (up to 64 px) get views of their own size and the small stem; photographs 64 px on a CPU and 224 px on
     a GPU. A CPU gets resnet8w and as many epochs as take a few minutes, a GPU resnet18 and 200 epochs. The queue takes
-    at most half the set, so that few of its keys are views of the query's own image.
+    at most half the set, so that few of its keys are views of the query's own image. A set too small for batches with
+    two images in each split is normalised whole.
     """
     count, stored = len(images), min(images.pixels.shape[2:])
     gpu = place.device.type == "cuda"
@@ -74,11 +75,11 @@ def resolve(recipe: Recipe, images: ImageSet, place: Place) -> Recipe:
         encoder=recipe.network.encoder or ("resnet18" if gpu else "resnet8w"),
         stem=recipe.network.stem or ("small" if size <= 64 else "imagenet"),
     )
-    batch = _or(recipe.optimisation.batch, min(256, _power_of_two(count // 2)))
+    batch = _or(recipe.optimisation.batch, min(256, count, max(2, _power_of_two(count // 2))))
     pixels = count * max(1, size) ** 2
     epochs = _or(recipe.optimisation.epochs, 200 if gpu else max(1, min(1000, 600_000 * 32**2 // pixels)))
     optimisation = replace(recipe.optimisation, batch=batch, epochs=epochs)
-    if batch % max(1, network.splits) and recipe.optimisation.batch is None:
+    if recipe.optimisation.batch is None and batch < 2 * network.splits:
         network = replace(network, splits=1)
     chosen = {"views": views, "network": network, "optimisation": optimisation}
     if "negatives" in recipe.arguments:
@@ -158,15 +159,15 @@ def _check(recipe: Recipe, images: ImageSet) -> None:
     if (o.batch or 0) % o.accumulate:
         raise InputError(f"a batch of {o.batch} cannot be cut in {o.accumulate} equal parts; choose a divisor")
     part, splits = (o.batch or 0) // o.accumulate, recipe.network.splits
-    if part % splits:
+    if part < 2:
+        raise InputError("one image at a time can be neither normalised nor compared; train with 2 or more")
+    if part % splits or part // splits < 2:
         raise InputError(
-            f"{part} images at a time cannot be normalised in {splits} equal splits; choose a batch that {splits} "
-            "divides, or other splits"
+            f"{part} images at a time give no {splits} equal splits of 2 or more to normalise; choose a batch that is "
+            f"a multiple of {splits} and at least {2 * splits}, fewer splits, or fewer accumulated parts"
         )
-    if recipe.negatives is None and part < 2:
-        raise InputError(
-            "one image at a time leaves a query without negatives; use 2 or more, or a method with a queue"
-        )
+    if (recipe.views.size or 0) < 2:
+        raise InputError("views of 1 pixel show nothing; choose a size of 2 at least, and better 16 or more")
     if not math.isfinite(o.warmup) or o.warmup < 0:
         raise InputError(f"the warm-up must be a number of epochs, not {o.warmup}")
 

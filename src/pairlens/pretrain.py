@@ -54,6 +54,8 @@ def start_run(
     place = find_place(machine)
     torch.set_num_threads(place.threads)
     _check_free(folder)
+    if not 0 <= seed < 2**32:
+        raise InputError(f"the seed must lie between 0 and {2**32 - 1}, not {seed}; any such number will do")
     usual = 224 if place.device.type == "cuda" else 64
     view = usual if recipe.views.size is None else recipe.views.size
     source = open_source(spec, labels=labels, test=test, view=view, seed=seed, say=say, progress=progress)

@@ -5,6 +5,7 @@ other recipes.
 """
 
 import inspect
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
 from functools import wraps
@@ -47,7 +48,7 @@ class Recipe:
 
     def contrast(self) -> Contrast:
         """InfoNCE behind the recipe's feature transformation."""
-        if not self.temperature > 0:
+        if not 0 < self.temperature < math.inf:
             raise InputError(f"the temperature must be positive, not {self.temperature}; common values: 0.07 to 0.5")
         return Contrast(info_nce, self.temperature, self.transform.transform())
 
