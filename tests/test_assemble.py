@@ -1,8 +1,10 @@
 """Putting a training together: what is chosen where nothing was said, and what a seed decides."""
 
 import os
+from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
@@ -49,6 +51,9 @@ def training_of(recipe: Recipe, seed: int = 0) -> Training:
         (10_000, 96, GPU, (96, "resnet18", "imagenet", 256, 200, 4096, 0.5, 8)),
         (300, 32, CPU, (32, "resnet8w", "small", 128, 1000, 128, 0.0, 8)),
         (10, 32, CPU, (32, "resnet8w", "small", 4, 1000, 4, 0.0, 1)),
+        (24, 32, CPU, (32, "resnet8w", "small", 8, 1000, 8, 0.0, 1)),
+        (32, 32, CPU, (32, "resnet8w", "small", 16, 1000, 16, 0.0, 8)),
+        (2, 32, CPU, (32, "resnet8w", "small", 2, 1000, 1, 0.0, 1)),
         (1, 32, CPU, (32, "resnet8w", "small", 1, 1000, 1, 0.0, 1)),
         (1_000_000, 64, CPU, (64, "resnet8w", "small", 256, 1, 4096, 0.0, 8)),
     ],
@@ -90,8 +95,8 @@ def test_resolving_twice_is_resolving_once() -> None:
         (small(batch=64), "a batch of 64 is larger than the set of 32 images"),
         (small(accumulate=0), "accumulate must be a positive"),
         (small(accumulate=3), "a batch of 8 cannot be cut in 3 equal parts"),
-        (small(accumulate=8), "1 images at a time cannot be normalised in 2 equal splits"),
-        (small(batch=9), "9 images at a time cannot be normalised in 2 equal splits"),
+        (small(accumulate=8), "one image at a time"),
+        (small(batch=9), "9 images at a time give no 2 equal splits of 2 or more .* multiple of 2 and at least 4"),
         (small(warmup=-1.0), "warm-up must be a number of epochs"),
         (small(warmup=float("nan")), "warm-up must be a number of epochs"),
         (small(lr=-0.1), "learning rate must be positive"),
@@ -107,8 +112,9 @@ def test_resolving_twice_is_resolving_once() -> None:
         (moco_v2(network=Network(splits=-2)), "splits must be a positive"),
         (moco_v2(network=Network(dim=0)), "dim must be a positive"),
         (simclr(network=Network(hidden=0)), "hidden must be a positive"),
-        (simclr(optimisation=Optimisation(batch=1)), "leaves a query without negatives"),
-        (simclr(optimisation=Optimisation(batch=4, accumulate=4)), "leaves a query without negatives"),
+        (simclr(optimisation=Optimisation(batch=1)), "one image at a time"),
+        (simclr(optimisation=Optimisation(batch=4, accumulate=4)), "one image at a time"),
+        (moco_v2(views=Views(size=1)), "views of 1 pixel"),
         (moco_v2(transform=FeatureTransform(extrapolate=0.0)), "alpha .* must be positive"),
         (moco_v2(transform=FeatureTransform(interpolate=1.0, ft_start=-1)), "must not be negative"),
     ],
@@ -117,6 +123,24 @@ def test_what_nothing_can_be_built_with_is_refused_in_a_sentence(recipe: Recipe,
     with pytest.raises(InputError, match=message) as caught:
         training_of(recipe)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("count", [2, 3, 5, 30])
+@pytest.mark.parametrize("recipe", [moco_v2, simclr])
+def test_sets_of_any_size_above_one_can_be_trained_on(recipe: Callable[..., Recipe], count: int) -> None:
+    images = images_of(count, side=8)
+    recipe = recipe(network=Network(hidden=16, dim=8), optimisation=Optimisation(epochs=1))
+    t = assemble(resolve(recipe, images, CPU), images, CPU, 0)
+    losses: list[float] = []
+    fit(t, [lambda t, outcome: losses.append(outcome.parts[0].loss.item())])
+    assert len(losses) == t.steps >= 1
+    assert np.isfinite(losses).all()
+
+
+def test_one_image_cannot_be_compared_with_anything() -> None:
+    images = images_of(1)
+    with pytest.raises(InputError, match="one image at a time"):
+        assemble(resolve(moco_v2(), images, CPU), images, CPU, 0)
 
 
 def weights_of(t: Training) -> dict[str, Tensor]:
