@@ -3,7 +3,8 @@
 Every contender starts from uint8 images in memory, in the form it expects (tensors, PIL images, arrays), and ends
 with one normalised float batch; drawing the parameters is included. The views are MoCo v2's without blur: crop .2-1,
 flip, jitter (.4, .4, .4, .1) with p .8, gray .2. Rounds are interleaved, so that a busy machine slows all alike, and
-times are processor time of the one thread. Run: `python benchmarks/views.py --sizes 32 224`.
+times are processor time of the one thread. Under torch.compile (as on accelerators) nothing may depend on a value, so
+every adjustment is computed for every view: one graph, but on a CPU slower than eager. Run: `python benchmarks/views.py --sizes 32 224`.
 """
 
 import argparse
@@ -230,6 +231,7 @@ def environment() -> dict[str, str]:
         else [platform.processor()]
     )
     found["processor"] = f"{models[0]}, {torch.backends.cpu.get_cpu_capability()}, one thread of {os.cpu_count()}"
+    found["load"] = " ".join(f"{load:.1f}" for load in os.getloadavg()) + " (averages over 1, 5 and 15 minutes)"
     for name in PACKAGES:
         try:
             found[name] = version(name)
@@ -252,7 +254,7 @@ def main() -> None:
     for size in options.sizes:
         batch = options.batch if size < 64 else max(1, options.batch // 8)
         results += measure(size, batch, options.rounds, options.compiled)
-    about = environment() | {"batch": str(options.batch), "rounds": str(options.rounds)}
+    about = environment() | {"batch": f"{options.batch}; an eighth from 64 pixels on", "rounds": str(options.rounds)}
     if options.json:
         print(json.dumps({"environment": about, "results": [asdict(r) for r in results]}))
     else:
