@@ -164,6 +164,15 @@ def test_the_seed_decides_everything() -> None:
     assert not any(torch.equal(first[name], other[name]) for name in moving if "bn" not in name)
 
 
+def test_initial_weights_and_queue_come_from_the_seed() -> None:
+    one, same, other = (weights_of(training_of(small(), seed)) for seed in (3, 3, 4))
+    drawn = [name for name in one if ("conv" in name or "heads" in name or "keys" in name) and "bias" not in name]
+    assert len(drawn) > 10
+    for name in drawn:
+        assert torch.equal(one[name], same[name])
+        assert not torch.equal(one[name], other[name])
+
+
 def test_purposes_have_streams_of_their_own() -> None:
     streams = [
         torch.rand(6, generator=seeded(seed, purpose, "cpu")).tolist() for seed in range(4) for purpose in PURPOSES

@@ -98,15 +98,16 @@ def test_a_resumed_recorder_keeps_one_row_a_step(
 
 def test_raw_statistics_are_taken_before_the_queue_changes(tmp_path: Path, make_training: MakeTraining) -> None:
     t = make_training()
-    means: list[float] = []
-
-    def score_now(t: Training, outcome: Outcome) -> None:
-        query = outcome.parts[-1].comparisons["z"].raw.query
-        means.append((query @ t.method.queue.keys.T).mean().item())
-
+    queues = [t.method.queue.keys.clone()]  # before each step
+    queries: list[torch.Tensor] = []
     recorder = recorder_of(tmp_path, t)
-    fit(t, [score_now, recorder])
+    fit(
+        t,
+        [recorder, lambda t, outcome: queries.append(outcome.parts[-1].comparisons["z"].raw.query.detach().clone())],
+        [lambda t: queues.append(t.method.queue.keys.clone())],
+    )
     recorder.close()
+    means = [(query @ keys.T).mean().item() for query, keys in zip(queries, queues[:-1], strict=True)]
     assert np.load(tmp_path / "statistics.npy")["z.raw_negative_mean"] == pytest.approx(means, rel=1e-4, abs=1e-6)
 
 
