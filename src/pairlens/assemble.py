@@ -122,7 +122,7 @@ def assemble(recipe: Recipe, images: ImageSet, place: Place, seed: int) -> Train
         std=std.to(place.device),
         epochs=o.epochs or 0,
         accumulate=o.accumulate,
-        render=torch.compile(render) if place.compile else render,
+        render=torch.compile(render) if place.compile and place.device.type != "cpu" else render,
     )
 
 

@@ -1,15 +1,12 @@
 """Pretraining as a user means it: from a source and a recipe to a run folder with an encoder in it."""
 
 import signal
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
 import pairlens
@@ -18,19 +15,17 @@ from pairlens.data.images import Source
 from pairlens.data.sources import open_source
 from pairlens.environment import describe
 from pairlens.errors import InputError
-from pairlens.evaluate.probe import probe, validation_split
+from pairlens.hooks import Checkpointer, Prober, stopped_by_signals, write_status
 from pairlens.recipes import Recipe, flatten, restore
 from pairlens.record import observers
-from pairlens.record.checkpoint import checkpoints, load_checkpoint, save_checkpoint, save_encoder
+from pairlens.record.checkpoint import checkpoints, load_checkpoint, save_encoder
 from pairlens.record.recorder import Recorder, log_event
 from pairlens.record.run import Run, write_json
-from pairlens.record.table import Table
 from pairlens.settings import Machine
 from pairlens.train import Hook, Observer, Training, fit
 
 Say = Callable[[str], None]
 DecodeProgress = Callable[[int, int], None]
-PROBES = 12  # kNN probes in the course of a run, at ends of epochs
 
 
 def start_run(
@@ -66,7 +61,8 @@ def start_run(
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise InputError(f"the run folder {folder} cannot be made ({error.strerror}); give another one") from error
-    call = {"argv": argv or [], "method": recipe.name, "source": spec, "labels": labels, "test": test, "seed": seed}
+    call = {"argv": argv or [], "method": recipe.name, "source": _absolute(spec)}
+    call |= {"labels": labels, "test": None if test is None else _absolute(test), "seed": seed}
     call |= {"machine": asdict(machine), "arguments": flatten(recipe)}
     write_json(folder / "run.json", _describe_run(call, recipe, source, training, place))
     for name, reason in source.train.skipped:
@@ -169,7 +165,7 @@ def pretrain(
     state = "failed"
     log_event(folder, "begun" if training.step == 0 else "resumed", f"at step {training.step} of {training.steps}")
     try:
-        with stopped_by_signals(training, say) as signals:
+        with stopped_by_signals(training) as signals:
             write_status(folder, training, "running", recorder.seconds)
             fit(training, seen, hooks)
         checkpointer.save(training)
@@ -181,86 +177,6 @@ def pretrain(
         write_status(folder, training, state, recorder.seconds)
         log_event(folder, state, f"at step {training.step} of {training.steps}")
     return "terminated" if state == "interrupted" and signal.SIGTERM in signals else state
-
-
-class Checkpointer:
-    """A hook that saves a checkpoint and the status every so many seconds."""
-
-    def __init__(self, folder: Path, recorder: Recorder, every: float) -> None:
-        self.folder, self.recorder, self.every = folder, recorder, every
-        self.saved = self.told = time.monotonic()
-
-    def __call__(self, t: Training) -> None:
-        """Save if it is time; tell the status every five seconds."""
-        now = time.monotonic()
-        if now - self.saved >= self.every:
-            self.save(t)
-            self.saved = self.told = time.monotonic()
-        elif now - self.told >= 5:
-            write_status(self.folder, t, "running", self.recorder.seconds)
-            self.told = now
-
-    def save(self, t: Training) -> None:
-        """Save now: first the rows, then the checkpoint that stands behind them."""
-        self.recorder.sync()
-        save_checkpoint(self.folder / "checkpoints", t, self.recorder.seconds)
-        write_status(self.folder, t, "running", self.recorder.seconds)
-
-
-class Prober:
-    """A hook that measures kNN accuracy on a held-out part of the training set at the ends of some epochs."""
-
-    def __init__(self, folder: Path, source: Source, t: Training) -> None:
-        path = folder / "probes.npy"
-        dtype = np.dtype([("step", "<i8"), ("epoch", "<f4"), ("knn", "<f4")])
-        done = int((np.load(path)["step"] <= t.step).sum()) if path.exists() else 0
-        self.table, self.images = Table(path, dtype, done), source.train
-        self.split = validation_split(source.train, seed=0)
-        self.at = {max(1, round(t.epochs * (i + 1) / PROBES)) * len(t.batches) for i in range(PROBES)}
-
-    def __call__(self, t: Training) -> None:
-        """Probe if this step ends one of the chosen epochs."""
-        if t.step in self.at:
-            branch = t.method.online
-            look: dict[str, Any] = {
-                "size": t.size,
-                "mean": t.mean,
-                "std": t.std,
-                "device": t.mean.device,
-                "precision": branch.precision,
-            }
-            accuracy = probe(branch.encoder, self.images, self.split, **look)
-            self.table.append(np.array([(t.step, t.step / len(t.batches), accuracy)], self.table.dtype))
-
-
-@contextmanager
-def stopped_by_signals(t: Training, say: Say) -> Iterator[list[int]]:
-    """Let Ctrl-C and SIGTERM end the training after the step at hand; a second Ctrl-C ends it at once.
-
-    Gives the list of the signals that came.
-    """
-    came: list[int] = []
-
-    def stop(number: int, frame: object) -> None:
-        came.append(number)
-        t.stop = True
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-        say("stopping after this step; the run can be resumed")
-
-    before = {s: signal.signal(s, stop) for s in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield came
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
-def write_status(folder: Path, t: Training, state: str, seconds: float) -> None:
-    """Replace `status.json`."""
-    epoch = t.step / len(t.batches)
-    now = datetime.now(UTC).isoformat(timespec="seconds")
-    status = {"state": state, "step": t.step, "steps": t.steps, "epoch": epoch, "epochs": t.epochs}
-    write_json(folder / "status.json", {**status, "seconds": round(seconds, 3), "updated": now})
 
 
 def _describe_run(call: dict[str, Any], recipe: Recipe, source: Source, t: Training, place: Place) -> dict[str, Any]:
@@ -310,6 +226,12 @@ def _check_free(folder: Path | None) -> None:
         raise InputError(
             f"the folder {folder} is not empty; give a new one, or continue with `pairlens resume {folder}`"
         )
+
+
+def _absolute(spec: str) -> str:
+    """A path by its whole name, so that a run can be resumed from any folder; a built-in set as it is."""
+    path = Path(spec).expanduser()
+    return str(path.resolve()) if path.exists() and spec.split(":")[0] != "scenes" else spec
 
 
 def _free_folder(parent: Path, source: str, method: str) -> Path:

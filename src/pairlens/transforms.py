@@ -5,6 +5,7 @@ B queries, K shared negatives, D dimensions. `lam` is the paper's lambda and bro
 (as in the authors' code).
 """
 
+import math
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Literal, get_args
@@ -202,7 +203,7 @@ def _lambda(alpha: float, shift: float, per: Per) -> DrawLambda:
 
 
 def _check_alpha(alpha: float) -> None:
-    if not alpha > 0:
+    if not 0 < alpha < math.inf:
         raise InputError(f"alpha of the Beta distribution must be positive, not {alpha}; FT uses 1.6 and 2.0")
 
 

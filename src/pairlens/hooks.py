@@ -1,0 +1,108 @@
+"""What happens beside the steps: checkpoints, kNN probes, the status file, and a way to stop."""
+
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pairlens.data.images import Source
+from pairlens.errors import InputError
+from pairlens.evaluate.probe import probe, validation_split
+from pairlens.record.checkpoint import save_checkpoint
+from pairlens.record.recorder import Recorder
+from pairlens.record.run import write_json
+from pairlens.record.table import Table
+from pairlens.train import Training
+
+PROBES = 10  # kNN probes in the course of a run, at ends of epochs
+GALLERY = 5_000  # images that a probe searches, at most
+
+
+class Checkpointer:
+    """A hook that saves a checkpoint and the status every so many seconds."""
+
+    def __init__(self, folder: Path, recorder: Recorder, every: float) -> None:
+        self.folder, self.recorder, self.every = folder, recorder, every
+        self.saved = self.told = time.monotonic()
+
+    def __call__(self, t: Training) -> None:
+        """Save if it is time; tell the status every five seconds."""
+        now = time.monotonic()
+        if now - self.saved >= self.every:
+            self.save(t)
+            self.saved = self.told = time.monotonic()
+        elif now - self.told >= 5:
+            write_status(self.folder, t, "running", self.recorder.seconds)
+            self.told = now
+
+    def save(self, t: Training) -> None:
+        """Save now: first the rows, then the checkpoint that stands behind them."""
+        weights = next(t.method.online.parameters())
+        if not weights.isfinite().all():
+            raise InputError(
+                f"the training has diverged: at step {t.step} the weights are no longer finite; lower --lr or raise "
+                "--warmup and train anew (the checkpoints before it are kept)"
+            )
+        self.recorder.sync()
+        save_checkpoint(self.folder / "checkpoints", t, self.recorder.seconds)
+        write_status(self.folder, t, "running", self.recorder.seconds)
+
+
+class Prober:
+    """A hook that measures kNN accuracy on a held-out part of the training set at the ends of some epochs."""
+
+    def __init__(self, folder: Path, source: Source, t: Training) -> None:
+        path = folder / "probes.npy"
+        dtype = np.dtype([("step", "<i8"), ("epoch", "<f4"), ("knn", "<f4")])
+        done = int((np.load(path)["step"] <= t.step).sum()) if path.exists() else 0
+        self.table, self.images = Table(path, dtype, done), source.train
+        self.split = validation_split(source.train, seed=0)
+        self.at = {max(1, round(t.epochs * (i + 1) / PROBES)) * len(t.batches) for i in range(PROBES)}
+
+    def __call__(self, t: Training) -> None:
+        """Probe if this step ends one of the chosen epochs."""
+        if t.step in self.at:
+            branch = t.method.online
+            look: dict[str, Any] = {
+                "size": t.size,
+                "mean": t.mean,
+                "std": t.std,
+                "device": t.mean.device,
+                "precision": branch.precision,
+            }
+            accuracy = probe(branch.encoder, self.images, self.split, gallery=GALLERY, **look)
+            self.table.append(np.array([(t.step, t.step / len(t.batches), accuracy)], self.table.dtype))
+
+
+@contextmanager
+def stopped_by_signals(t: Training) -> Iterator[list[int]]:
+    """Let Ctrl-C and SIGTERM end the training after the step at hand; a second Ctrl-C ends it at once.
+
+    Gives the list of the signals that came.
+    """
+    came: list[int] = []
+
+    def stop(number: int, frame: object) -> None:
+        came.append(number)
+        t.stop = True
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+    before = {s: signal.signal(s, stop) for s in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield came
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def write_status(folder: Path, t: Training, state: str, seconds: float) -> None:
+    """Replace `status.json`."""
+    epoch = t.step / len(t.batches)
+    now = datetime.now(UTC).isoformat(timespec="seconds")
+    status = {"state": state, "step": t.step, "steps": t.steps, "epoch": epoch, "epochs": t.epochs}
+    write_json(folder / "status.json", {**status, "seconds": round(seconds, 3), "updated": now})
