@@ -21,37 +21,66 @@ def network() -> nn.Module:
 def set_gradients(module: nn.Module, step: int) -> None:
     generator = torch.Generator().manual_seed(100 + step)
     for parameter in module.parameters():
-        parameter.grad = torch.randn(parameter.shape, generator=generator)
+        parameter.grad = torch.randn(parameter.shape, generator=generator).to(parameter)
 
 
 def test_lars_follows_its_algorithm() -> None:
-    """You et al. 2017, Algorithm 1, number by number in float64."""
-    lr, momentum, decay, trust = 0.4, 0.9, 1e-2, 1e-3
-    module = network()
-    optimizer = make_optimizer("lars", module, lr=lr, momentum=momentum, weight_decay=decay)
-    weights = [p.detach().double().flatten().tolist() for p in module.parameters()]
+    """You et al. 2017, Algorithm 1, number by number in float64, with a rate that changes from step to step.
+
+    lambda = eta |w| / (|g| + beta |w|);  v <- m v + gamma lambda (g + beta w);  w <- w - v
+    """
+    rates, m, beta, eta = (4.0, 12.0, 12.0, 1.0), 0.9, 0.3, 1e-2
+    module = network().double()
+    optimizer = make_optimizer("lars", module, lr=rates[0], momentum=m, weight_decay=beta)
+    weights = [p.detach().flatten().tolist() for p in module.parameters()]
     speeds = [[0.0] * len(w) for w in weights]
-    for step in range(4):
+    for group in optimizer.param_groups:
+        group["trust"] = eta
+    for step, gamma in enumerate(rates):
         set_gradients(module, step)
+        for group in optimizer.param_groups:
+            group["lr"] = gamma
         optimizer.step()
         for p, w, v in zip(module.parameters(), weights, speeds, strict=True):
-            g = p.grad.double().flatten().tolist()
-            scale = 1.0
-            if p.ndim > 1:  # a weight matrix: decayed and scaled; biases and normalisation are neither
-                g = [gi + decay * wi for gi, wi in zip(g, w, strict=True)]
-                scale = trust * math.dist(w, [0.0] * len(w)) / math.dist(g, [0.0] * len(g))
-            for i, gi in enumerate(g):
-                v[i] = momentum * v[i] + scale * gi
-                w[i] -= lr * v[i]
+            g = p.grad.flatten().tolist()
+            local, decay = 1.0, 0.0  # biases and normalisation: neither scaled nor decayed
+            if p.ndim > 1:
+                w_norm, g_norm = math.sqrt(sum(x * x for x in w)), math.sqrt(sum(x * x for x in g))
+                local, decay = eta * w_norm / (g_norm + beta * w_norm), beta
+            for i in range(len(w)):
+                v[i] = m * v[i] + gamma * local * (g[i] + decay * w[i])
+                w[i] = w[i] - v[i]
     for p, w in zip(module.parameters(), weights, strict=True):
-        torch.testing.assert_close(p.detach().double().flatten(), torch.tensor(w, dtype=torch.float64))
+        torch.testing.assert_close(p.detach().flatten(), torch.tensor(w, dtype=torch.float64), rtol=1e-12, atol=1e-12)
 
 
-def test_the_trust_ratio_is_one_where_a_norm_is_zero() -> None:
+def test_lars_goes_on_bit_for_bit_from_its_state() -> None:
+    def steps(module: nn.Module, optimizer: torch.optim.Optimizer, which: range) -> None:
+        for step in which:
+            set_gradients(module, step)
+            for group in optimizer.param_groups:
+                group["lr"] = 0.4 / (step + 1)
+            optimizer.step()
+
+    whole, halted, resumed = network(), network(), network()
+    makes = [make_optimizer("lars", module, lr=0.4, weight_decay=1e-2) for module in (whole, halted, resumed)]
+    steps(whole, makes[0], range(6))
+    steps(halted, makes[1], range(3))
+    resumed.load_state_dict(halted.state_dict())
+    makes[2].load_state_dict(makes[1].state_dict())
+    steps(resumed, makes[2], range(3, 6))
+    for name, value in whole.state_dict().items():
+        assert torch.equal(value, resumed.state_dict()[name]), name
+
+
+def test_the_trust_ratio_at_its_ends() -> None:
     some, none = torch.tensor([3.0, 4.0]), torch.zeros(2)
-    assert trust_ratio(some, some * 2, 0.1).item() == pytest.approx(0.05)
-    assert trust_ratio(none, some, 0.1).item() == 1
-    assert trust_ratio(some, none, 0.1).item() == 1
+    assert trust_ratio(some, some * 2, 0.0, 0.1).item() == pytest.approx(0.05)
+    assert trust_ratio(some, some * 2, 0.5, 0.1).item() == pytest.approx(0.1 / 2.5)
+    assert trust_ratio(some, none, 0.5, 0.1).item() == pytest.approx(0.1 / 0.5)
+    assert trust_ratio(none, some, 0.5, 0.1).item() == 1  # or a matrix of zeros would never move
+    assert trust_ratio(none, none, 0.5, 0.1).item() == 1
+    assert trust_ratio(some, none, 0.0, 0.1).item() == 1
 
 
 def test_lars_passes_over_what_has_no_gradient() -> None:

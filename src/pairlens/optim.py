@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Literal
 
 import torch
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from pairlens.errors import InputError
@@ -41,9 +42,11 @@ def make_optimizer(
 
 
 class LARS(torch.optim.Optimizer):
-    """SGD whose step in each weight matrix is scaled by trust * |w| / |g + decay w| (You et al. 2017, Algorithm 1).
+    """Momentum whose rate differs from weight matrix to weight matrix (You et al. 2017, Algorithm 1).
 
-    Vectors (biases, normalisation) take plain momentum steps, as in SimCLR's settings.
+    With rate gamma, momentum m, decay beta and trust eta: v <- m v + gamma * lambda * (g + beta w), then w <- w - v,
+    where lambda = eta * |w| / (|g| + beta |w|). The rate of each step stays with that step's share of v, so a schedule
+    does not rescale what was gathered before. Vectors (biases, normalisation) have lambda = 1, as in SimCLR's settings.
     """
 
     def __init__(
@@ -55,23 +58,27 @@ class LARS(torch.optim.Optimizer):
     def step(self, closure: None = None) -> None:  # type: ignore[override]
         """Take one step down the gradients."""
         for group in self.param_groups:
+            lr, decay = group["lr"], group["weight_decay"]
             for p in group["params"]:
                 if p.grad is None:
                     continue
-                gradient = p.grad.add(p, alpha=group["weight_decay"])
+                step = p.grad.add(p, alpha=decay).mul_(lr)
                 if p.ndim > 1:
-                    gradient.mul_(trust_ratio(p, gradient, group["trust"]))
+                    step.mul_(trust_ratio(p, p.grad, decay, group["trust"]))
                 state = self.state[p]
                 if "momentum_buffer" not in state:
                     state["momentum_buffer"] = torch.zeros_like(p)
-                p.sub_(state["momentum_buffer"].mul_(group["momentum"]).add_(gradient), alpha=group["lr"])
+                p.sub_(state["momentum_buffer"].mul_(group["momentum"]).add_(step))
 
 
-def trust_ratio(weight: Tensor, gradient: Tensor, trust: float) -> Tensor:
-    """trust * |w| / |g|, and 1 where either norm is 0; stays on the device."""
+def trust_ratio(weight: Tensor, gradient: Tensor, decay: float, trust: float) -> Float[Tensor, ""]:
+    """trust * |w| / (|g| + decay |w|), and 1 where that is 0 or divided by 0; stays on the device.
+
+    The exception is ours: by the formula a weight matrix that begins at 0 would stay there.
+    """
     w, g = weight.norm(), gradient.norm()
-    ratio = trust * w / g.clamp(min=1e-12)
-    return torch.where((w > 0) & (g > 0), ratio, torch.ones_like(ratio))
+    ratio = trust * w / (g + decay * w)
+    return torch.where((ratio > 0) & ratio.isfinite(), ratio, torch.ones_like(ratio))
 
 
 def cosine(lr: float, steps: int, warmup: int = 0) -> Schedule:
