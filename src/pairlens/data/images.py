@@ -10,6 +10,9 @@ import torch
 from jaxtyping import Float, Int64, Integer, UInt8
 from torch import Tensor
 
+CHUNK = 64
+"""Images that are copied at a time to measure their pixels."""
+
 
 @dataclass(frozen=True)
 class ImageSet:
@@ -47,8 +50,17 @@ class ImageSet:
     def mean_std(self, limit: int = 4096) -> tuple[Float[Tensor, "3"], Float[Tensor, "3"]]:
         """Per-channel mean and standard deviation in [0, 1] units, over up to `limit` evenly spaced images."""
         index = torch.linspace(0, len(self) - 1, min(limit, len(self))).long()
-        pixels = self.pixels[index].float().div_(255)
-        return pixels.mean((0, 2, 3)), pixels.std((0, 2, 3)).clamp_(min=1e-3)
+        counts = torch.stack([_histogram(self.pixels[rows]) for rows in index.split(CHUNK)]).sum(0)
+        values = torch.arange(256, dtype=torch.float64, device=self.pixels.device) / 255
+        number = counts[0].sum()
+        mean = counts @ values / number
+        squares = (counts * (values - mean[:, None]).square()).sum(1)
+        return mean.float(), (squares / (number - 1)).sqrt().float().clamp_(min=1e-3)
+
+
+def _histogram(pixels: UInt8[Tensor, "B 3 H W"]) -> Float[Tensor, "3 256"]:
+    """How often each channel has each value."""
+    return torch.stack([torch.bincount(plane.flatten(), minlength=256) for plane in pixels.unbind(1)]).double()
 
 
 @dataclass(frozen=True)
