@@ -6,7 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pairlens.record.table import HEADER, Table, read
+from pairlens.errors import InputError
+from pairlens.record.table import HEADER, Table, read, rows_before
 
 DTYPE = np.dtype([("step", "<i8"), ("loss", "<f4"), ("z.positive", "<u4", (3,))])
 
@@ -97,6 +98,78 @@ def test_a_table_of_other_columns_is_refused_and_left_alone(tmp_path: Path) -> N
     with pytest.raises(ValueError, match=r"holds columns .*'step', 'loss', 'z\.positive'.* not .*'other'"):
         Table(path, np.dtype([("step", "<i8"), ("other", "<f4")]))
     assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize("start", [0, 7])
+def test_rows_before_a_step_are_counted_wherever_the_table_begins(tmp_path: Path, start: int) -> None:
+    path = tmp_path / "table.npy"
+    assert rows_before(path, 5) == 0
+    table = Table(path, DTYPE)
+    assert rows_before(path, 5) == 0
+    table.append(rows_of(start, 6))
+    table.close()
+    assert [rows_before(path, step) for step in (0, start, start + 2, 99)] == [0, 0, 2, 6]
+
+
+def test_a_kill_before_the_header_leaves_no_file_or_an_empty_one_which_counts_as_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "table.npy"
+
+    def killed(partial: Path, final: Path) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr("os.replace", killed)
+        with pytest.raises(KeyboardInterrupt):
+            Table(path, DTYPE)
+    assert not path.exists()
+    path.touch()
+    assert len(read(path)) == rows_before(path, 9) == 0
+    table = Table(path, DTYPE, rows=0)
+    table.append(rows_of(0, 2))
+    table.close()
+    assert np.array_equal(read(path), rows_of(0, 2))
+    assert [p.name for p in tmp_path.iterdir()] == ["table.npy"]
+
+
+@pytest.mark.parametrize("damage", ["garbage", "magic", "header", "rows", "zip"])
+def test_a_damaged_table_is_named_in_one_sentence(tmp_path: Path, damage: str) -> None:
+    path = tmp_path / "table.npy"
+    table = Table(path, DTYPE)
+    table.append(rows_of(0, 200))
+    table.close()
+    whole = path.read_bytes()
+    path.write_bytes(
+        {
+            "garbage": b"no table at all",
+            "magic": whole[:7],
+            "header": whole[:20] + b"(((" + whole[23:],
+            "rows": whole[: HEADER + 30],
+            "zip": b"PK\x03\x04" + whole[4:],
+        }[damage]
+    )
+    for opening in (lambda: Table(path, DTYPE), lambda: read(path), lambda: rows_before(path, 3)):
+        with pytest.raises(InputError, match=r"table\.npy is damaged or cannot be read .*; delete it"):
+            opening()
+
+
+def test_a_disk_that_is_full_is_told_and_loses_no_counted_row(tmp_path: Path) -> None:
+    resource = pytest.importorskip("resource", reason="limits of a process are a thing of Unix")
+    path = tmp_path / "table.npy"
+    table = Table(path, DTYPE)
+    table.append(rows_of(0, 3))
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (HEADER + 5 * DTYPE.itemsize, hard))
+    try:
+        with pytest.raises(InputError, match=r"table\.npy cannot be written \(File too large\)"):
+            table.append(rows_of(3, 9))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert np.array_equal(read(path), rows_of(0, 3))
+    table.append(rows_of(3, 9))
+    table.close()
+    assert np.array_equal(read(path), rows_of(0, 12))
 
 
 def test_rows_of_another_kind_are_refused(tmp_path: Path) -> None:

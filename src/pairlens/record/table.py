@@ -5,6 +5,9 @@ from pathlib import Path
 
 import numpy as np
 
+from pairlens.errors import InputError
+from pairlens.record.disk import writing
+
 HEADER = 4096  # bytes; wide enough for some hundred columns, and a multiple of 64 as the format asks
 
 
@@ -17,34 +20,46 @@ class Table:
     """
 
     def __init__(self, path: Path, dtype: np.dtype, rows: int | None = None) -> None:
-        """Open or create a table; `rows` cuts an existing one back to that many rows (resuming a run)."""
+        """Open or create a table; `rows` cuts an existing one back to that many rows (resuming a run).
+
+        Raises:
+            InputError: the file that is there is damaged, or the disk cannot be written.
+        """
         self.path, self.dtype = path, np.dtype(dtype)
-        if path.exists():
-            found = np.load(path, mmap_mode="r", allow_pickle=False)
+        found = _mapped(path)
+        if found is not None:
             if found.dtype != self.dtype:
-                raise ValueError(
-                    f"{path} holds columns {found.dtype.names}, not {self.dtype.names}; it is another run's"
+                raise InputError(
+                    f"{path} holds columns {found.dtype.names}, not {self.dtype.names}; it is of another version, "
+                    "delete it to go on without its rows"
                 )
             self.rows = len(found) if rows is None else min(rows, len(found))
             del found
         else:
-            path.write_bytes(_header(self.dtype, 0))
+            partial = path.with_name(path.name + ".partial")
+            with writing(path):
+                partial.write_bytes(_header(self.dtype, 0))
+                os.replace(partial, path)
             self.rows = 0
-        self._file = open(path, "r+b")  # noqa: SIM115 - held open for the run's length, closed in close()
-        self._count()
+        with writing(path):
+            self._file = open(path, "r+b")  # noqa: SIM115 - held open for the run's length, closed in close()
+            self._count()
 
     def append(self, rows: np.ndarray) -> None:
         """Add rows: [n] of the table's dtype."""
-        self._file.seek(HEADER + self.rows * self.dtype.itemsize)
-        self._file.write(np.ascontiguousarray(rows, dtype=self.dtype).tobytes())
-        self._file.flush()
-        self.rows += len(rows)
-        self._count()
+        content = np.ascontiguousarray(rows, dtype=self.dtype).tobytes()
+        with writing(self.path):
+            self._file.seek(HEADER + self.rows * self.dtype.itemsize)
+            self._file.write(content)
+            self._file.flush()
+            self.rows += len(rows)
+            self._count()
 
     def sync(self) -> None:
         """Make sure that all rows are on the disk (before a checkpoint that refers to them)."""
-        self._file.flush()
-        os.fsync(self._file.fileno())
+        with writing(self.path):
+            self._file.flush()
+            os.fsync(self._file.fileno())
 
     def close(self) -> None:
         """Sync and close."""
@@ -58,8 +73,38 @@ class Table:
 
 
 def read(path: Path) -> np.ndarray:
-    """All counted rows of a table, as a copy; a table that does not exist yet reads as an empty array."""
-    return np.load(path, allow_pickle=False) if path.exists() else np.empty(0)
+    """All counted rows of a table, as a copy; a table that does not exist yet reads as an empty array.
+
+    Raises:
+        InputError: the file is damaged.
+    """
+    found = _mapped(path)
+    return np.empty(0) if found is None else np.array(found)
+
+
+def rows_before(path: Path, step: int) -> int:
+    """How many rows of a table with a rising column `step` lie before a step; none of one that does not exist.
+
+    Raises:
+        InputError: the file is damaged.
+    """
+    found = _mapped(path)
+    if found is None or "step" not in (found.dtype.names or ()):
+        return 0
+    return int((found["step"] < step).sum())
+
+
+def _mapped(path: Path) -> np.ndarray | None:
+    """The counted rows, mapped; None where there is no file, or an empty one."""
+    if not path.exists() or path.stat().st_size == 0:
+        return None
+    try:
+        return np.load(path, mmap_mode="r", allow_pickle=False)
+    except Exception as error:  # a broken header ends in half a dozen kinds
+        raise InputError(
+            f"the table {path} is damaged or cannot be read ({type(error).__name__}); delete it, and only the report "
+            "misses what it held"
+        ) from error
 
 
 def _header(dtype: np.dtype, rows: int) -> bytes:

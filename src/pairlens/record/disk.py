@@ -1,0 +1,67 @@
+"""Writing to a run: a full or protected disk is told in one sentence, and one process at a time trains a run."""
+
+import errno
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO
+
+from safetensors import SafetensorError
+
+from pairlens.errors import InputError
+
+UNSUPPORTED = (errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP)  # file systems without locks, as on some clusters
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Say that a file cannot be written, should it turn out so.
+
+    Raises:
+        InputError: the disk is full, or the folder may not be written.
+    """
+    try:
+        yield
+    except (OSError, SafetensorError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise InputError(
+            f"{path} cannot be written ({reason}); make room on the disk or allow writing there, and then go on with "
+            "`pairlens resume`"
+        ) from error
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Hold the lock of a run's folder; the system releases it when the process ends, however it ends.
+
+    On a file system without locks nothing is held, and two processes are not kept apart.
+
+    Raises:
+        InputError: another process holds it.
+    """
+    with writing(folder / "lock"):
+        file = open(folder / "lock", "ab")  # noqa: SIM115 - held for as long as the lock is
+    with file:
+        try:
+            _lock(file)
+        except OSError as error:
+            if error.errno not in UNSUPPORTED:
+                raise InputError(
+                    f"another process is training the run {folder}; wait for it to end, or stop it first"
+                ) from error
+        yield
+
+
+if sys.platform == "win32":
+    import msvcrt
+
+    def _lock(file: IO[bytes]) -> None:
+        file.seek(0)
+        msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
+
+else:
+    import fcntl
+
+    def _lock(file: IO[bytes]) -> None:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
