@@ -19,8 +19,8 @@ from pairlens.hooks import Checkpointer, Prober, stopped_by_signals, write_statu
 from pairlens.recipes import Recipe, flatten, restore
 from pairlens.record import observers
 from pairlens.record.checkpoint import checkpoints, load_checkpoint, save_encoder
-from pairlens.record.recorder import Recorder, log_event
-from pairlens.record.run import Run, write_json
+from pairlens.record.recorder import Recorder
+from pairlens.record.run import Run, log_event, write_json
 from pairlens.settings import Machine
 from pairlens.train import Hook, Observer, Training, fit
 
@@ -231,7 +231,7 @@ def _check_free(folder: Path | None) -> None:
 def _absolute(spec: str) -> str:
     """A path by its whole name, so that a run can be resumed from any folder; a built-in set as it is."""
     path = Path(spec).expanduser()
-    return str(path.resolve()) if path.exists() and spec.split(":")[0] != "scenes" else spec
+    return str(path.resolve()) if path.exists() and spec.partition(":")[0] != "scenes" else spec
 
 
 def _free_folder(parent: Path, source: str, method: str) -> Path:

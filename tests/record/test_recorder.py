@@ -10,8 +10,8 @@ import torch
 
 from pairlens.clock import PHASES
 from pairlens.record.observers import BINS, histograms, scalars
-from pairlens.record.recorder import Recorder, columns, gradient_norm, histogram_columns, log_event
-from pairlens.record.run import Run
+from pairlens.record.recorder import Recorder, columns, gradient_norm, histogram_columns
+from pairlens.record.run import Run, log_event
 from pairlens.train import Outcome, Training, fit
 from pairlens.views.params import ViewParams
 

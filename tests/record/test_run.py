@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from pairlens.errors import InputError
-from pairlens.record.run import Run, write_json
+from pairlens.record.run import Run, log_event, write_json
 
 
 def folder_with(tmp_path: Path, text: str) -> Path:
@@ -55,6 +55,31 @@ def test_an_unfinished_last_event_is_passed_over(tmp_path: Path) -> None:
     folder = folder_with(tmp_path, '{"call": {}}')
     (folder / "events.jsonl").write_text('{"kind": "begun"}\n{"kind": "sav', encoding="utf-8")
     assert Run.open(folder).events == [{"kind": "begun"}]
+
+
+def test_an_event_after_a_half_line_stands_on_a_line_of_its_own(tmp_path: Path) -> None:
+    folder = folder_with(tmp_path, '{"call": {}}')
+    log_event(folder, "begun", "at step 0")
+    whole = (folder / "events.jsonl").read_bytes()
+    (folder / "events.jsonl").write_bytes(whole + whole[: len(whole) // 2])
+    log_event(folder, "resumed", "at step 3")
+    log_event(folder, "finished", "at step 9")
+    assert [event["kind"] for event in Run.open(folder).events] == ["begun", "resumed", "finished"]
+
+
+@pytest.mark.parametrize("line", ['{"kind": "a"}{"kind": "b"}', '{"kind": }', "3", "{}}"])
+def test_lines_that_are_no_event_are_passed_over(tmp_path: Path, line: str) -> None:
+    folder = folder_with(tmp_path, '{"call": {}}')
+    (folder / "events.jsonl").write_text(f'{line}\n{{"kind": "begun"}}\n', encoding="utf-8")
+    assert Run.open(folder).events == [{"kind": "begun"}]
+
+
+@pytest.mark.parametrize("text", ["", '{"state": "run', "[]", None])
+def test_a_damaged_or_missing_status_is_none(tmp_path: Path, text: str | None) -> None:
+    folder = folder_with(tmp_path, '{"call": {}}')
+    if text is not None:
+        (folder / "status.json").write_text(text, encoding="utf-8")
+    assert Run.open(folder).status == {}
 
 
 def test_samples_come_oldest_first_and_partial_ones_not_at_all(tmp_path: Path) -> None:

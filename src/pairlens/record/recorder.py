@@ -3,9 +3,7 @@
 It draws no randomness, changes no tensor of the training, and waits for the device only when a block is written.
 """
 
-import json
 import time
-from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
@@ -144,10 +142,3 @@ def histogram_columns(spaces: tuple[str, ...]) -> list[tuple[str, str, tuple[int
 def gradient_norm(gradients: list[Tensor]) -> Tensor:
     """l2 norm of all gradients together (FT, Figure 4), on the device."""
     return torch.stack(torch._foreach_norm(gradients)).norm()
-
-
-def log_event(folder: Path, kind: str, text: str) -> None:
-    """Append a line to `events.jsonl`."""
-    line = json.dumps({"time": datetime.now(UTC).isoformat(timespec="seconds"), "kind": kind, "text": text})
-    with open(folder / "events.jsonl", "a", encoding="utf-8") as file:
-        file.write(line + "\n")

@@ -16,6 +16,7 @@ neighbours.npz      nearest neighbours of some test images, for the report
 import json
 import os
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -23,9 +24,8 @@ from typing import Any
 import numpy as np
 
 from pairlens.errors import InputError
+from pairlens.record.disk import writing
 from pairlens.record.table import read
-
-STATES = ("running", "finished", "interrupted", "failed")
 
 
 @dataclass(frozen=True)
@@ -72,9 +72,11 @@ class Run:
 
     @cached_property
     def status(self) -> dict[str, Any]:
-        """status.json, or an empty record where the run has not begun."""
-        path = self.folder / "status.json"
-        return _json(path) if path.exists() else {}
+        """status.json, or an empty record where it is missing or damaged: it is rewritten as the run goes on."""
+        try:
+            return _json(self.folder / "status.json")
+        except InputError:
+            return {}
 
     @cached_property
     def evaluation(self) -> dict[str, Any] | None:
@@ -84,10 +86,10 @@ class Run:
 
     @cached_property
     def events(self) -> list[dict[str, Any]]:
-        """What happened, in order; an unfinished last line is passed over."""
+        """What happened, in order; lines that a kill cut short are passed over."""
         path = self.folder / "events.jsonl"
-        lines = path.read_text(encoding="utf-8", errors="replace").split("\n")[:-1] if path.exists() else []
-        return [json.loads(line) for line in lines if line.startswith("{") and line.endswith("}")]
+        lines = path.read_text(encoding="utf-8", errors="replace").split("\n") if path.exists() else []
+        return [event for event in map(_event, lines) if event is not None]
 
     @cached_property
     def statistics(self) -> np.ndarray:
@@ -116,9 +118,30 @@ class Run:
 
 def write_json(path: Path, value: Any) -> None:
     """Write JSON so that a reader finds the old file or the new one, never half of one."""
+    text = json.dumps(value, indent=1, allow_nan=True) + "\n"
     partial = path.with_name(path.name + ".partial")
-    partial.write_text(json.dumps(value, indent=1, allow_nan=True) + "\n", encoding="utf-8")
-    os.replace(partial, path)
+    with writing(path):
+        partial.write_text(text, encoding="utf-8")
+        os.replace(partial, path)
+
+
+def log_event(folder: Path, kind: str, text: str) -> None:
+    """Append a line to `events.jsonl`, on a line of its own even where a kill cut the last one short."""
+    line = json.dumps({"time": datetime.now(UTC).isoformat(timespec="seconds"), "kind": kind, "text": text})
+    path = folder / "events.jsonl"
+    with writing(path), open(path, "a+b") as file:
+        if file.tell() > 0:
+            file.seek(-1, os.SEEK_END)
+            line = line if file.read(1) == b"\n" else "\n" + line
+        file.write((line + "\n").encode())
+
+
+def _event(line: str) -> dict[str, Any] | None:
+    try:
+        value = json.loads(line)
+    except json.JSONDecodeError:
+        return None
+    return value if isinstance(value, dict) else None
 
 
 def _json(path: Path) -> dict[str, Any]:
