@@ -16,7 +16,7 @@ from pairlens.report.page import write_report
 
 CHROMIUM = Path("/usr/bin/chromium")
 FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run"]
-SECTIONS = ["verdict", "accuracy", "pairs", "curves", "views", "neighbours", "speed", "configuration"]
+SECTIONS = ["verdict", "accuracy", "pairs", "scores", "curves", "views", "neighbours", "speed", "configuration"]
 
 
 @pytest.fixture(scope="module")
@@ -70,7 +70,7 @@ def test_every_panel_is_shown(browser, plain: Path, width: int, scheme: str) -> 
             assert element.is_visible()
             assert element.bounding_box()["height"] > 100
         assert opened.query_selector(".notice") is None
-        assert opened.locator(".chart:visible").count() == 14
+        assert opened.locator(".chart:visible").count() == 18
         assert undrawn(opened) == 0
         assert opened.evaluate("document.documentElement.dataset.theme") == scheme
         assert opened.evaluate("[...document.images].every(i => i.alt && i.src.startsWith('data:') && i.naturalWidth)")
@@ -177,6 +177,7 @@ def test_a_run_that_has_only_begun(browser, tmp_path: Path) -> None:
         assert "Not evaluated yet" in opened.inner_text("#verdict")
         assert opened.locator("#curves .notice").inner_text().startswith("bare: No step has been recorded")
         opened.locator("#pairs .switch[data-group=run] button").nth(1).click()
+        assert opened.locator("#scores .notice").inner_text().startswith("bare: No step has been recorded")
         for section in ("pairs", "views", "neighbours", "speed"):
             assert opened.locator(f"#{section} .notice:visible").count() == 1
 

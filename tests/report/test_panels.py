@@ -21,7 +21,9 @@ from pairlens.report.panels import (
     throughput,
     verdict,
 )
+from pairlens.report.plots import SCORES, TRAINING, Plot
 from pairlens.report.read import Missing, Score, settled
+from pairlens.report.theme import POSITIVE
 
 
 @pytest.fixture(scope="module")
@@ -168,15 +170,41 @@ def test_loss_has_its_reference(run: Run) -> None:
     found = curves.compute(run)
     assert isinstance(found, curves.Curves)
     assert found.chance == {"z": pytest.approx(math.log(4097))}
-    figure = curves.plot([found], ["r"], [0], curves.PLOTS[0])
+    figure = curves.plot([found], ["r"], [0], TRAINING[0])
     assert any(t.y[0] == pytest.approx(math.log(4097), abs=1e-5) for t in figure.data)
     assert all(len(c) <= 1000 for spaces in found.curves.values() for c in spaces.values())
+
+
+@pytest.mark.parametrize("of", SCORES, ids=lambda of: of.key)
+def test_score_statistics_of_all_runs_lie_in_one_plot(tmp_path: Path, run: Run, of: Plot) -> None:
+    """FT, Figures 3 and 5: the recorded numbers, after the transform, and before it where that changed them."""
+    runs = [run, Run.open(fake_run.make(tmp_path / "r", transformed=False, steps=90))]
+    found = [c for r in runs if isinstance(c := curves.compute_scores(r), curves.Curves)]
+    lines = {t.name: t for t in curves.plot(found, ["ft", "plain"], [0, 1], of).data if t.name}
+    raw = {"\u2068ft\u2069 before the transform"} if of.key != "negative_mean" else set()  # mixing keeps that mean
+    assert lines.keys() == {"\u2068ft\u2069", "\u2068plain\u2069"} | raw
+    np.testing.assert_allclose(lines["\u2068plain\u2069"].y, runs[1].statistics[f"z.{of.key}"])
+    for name in raw:
+        assert lines[name].line.color == lines["\u2068ft\u2069"].line.color
+        before = runs[0].statistics[f"z.raw_{of.key}"]
+        assert lines[name].y[[0, -1]] == pytest.approx([before[:2].mean(), before[-3:].mean()], rel=1e-3)
+    assert of.title in curves.draw(found, ["ft", "plain"], [0, 1])
+
+
+def test_thin_lines_are_explained_where_there_are_any(tmp_path: Path, run: Run) -> None:
+    plain = Run.open(fake_run.make(tmp_path / "r", transformed=False, steps=90))
+    for one, transformed in ((run, True), (plain, False)):
+        found = curves.compute_scores(one)
+        assert isinstance(found, curves.Curves)
+        assert ("before the feature transform" in curves.draw([found], ["r"], [0])) is transformed
+    figure = curves.plot([found], ["r"], [0], SCORES[0])
+    assert {t.line.color for t in figure.data if t.line.width == 2} == {POSITIVE}  # one curve: the colour of its kind
 
 
 def test_a_space_has_one_dash_in_every_run(tmp_path: Path, run: Run) -> None:
     other = Run.open(fake_run.make(tmp_path / "r", spaces=("color", "z"), steps=60))
     found = [c for r in (run, other) if isinstance(c := curves.compute(r), curves.Curves)]
-    figure = curves.plot(found, ["a", "b"], [0, 1], curves.PLOTS[1])
+    figure = curves.plot(found, ["a", "b"], [0, 1], TRAINING[1])
     dashes = {t.name.strip("\u2068\u2069"): t.line.dash for t in figure.data if t.name}
     assert dashes == {"a \u00b7 z": "solid", "b \u00b7 z": "solid", "b \u00b7 color": "dash"}
     colors = {t.name[1]: t.line.color for t in figure.data if t.name}

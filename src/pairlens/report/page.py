@@ -121,6 +121,14 @@ def _sections(opened: Sequence[Run], names: Sequence[str]) -> list[Section]:
             each(opened, names, distributions.compute, lambda d, i: distributions.draw(d, f"space-{i}")),
         ),
         Section(
+            "scores",
+            "Score statistics",
+            "Mean and variance of the same scores"
+            + (", all runs in one plot. " if several else ". ")
+            + "The two means should part early, and the curves be smooth.",
+            together(opened, names, curves.compute_scores, curves.draw),
+        ),
+        Section(
             "curves",
             "Training curves",
             "A healthy run leaves the guessing line early and then improves ever more slowly, without jumps.",

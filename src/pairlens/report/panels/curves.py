@@ -1,4 +1,7 @@
-"""The training curves: loss, contrastive accuracy, alignment, uniformity, spread, gradient norm and learning rate."""
+"""Curves over training, all runs in one plot: the score statistics, and how the training itself went.
+
+Which statistics there are, and what to look for in each, stands in `report/plots.py`.
+"""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -9,97 +12,70 @@ import plotly.graph_objects as go
 
 from pairlens.record.run import Run
 from pairlens.report.html import Html, chart, join, tag, user
+from pairlens.report.plots import SCORES, TRAINING, Plot
 from pairlens.report.read import Missing, column
 from pairlens.report.text import count, number, plot_text
-from pairlens.report.theme import MUTED, Style, fade, figure, run_style
+from pairlens.report.theme import MUTED, NEGATIVE, POSITIVE, Style, fade, figure, run_style
 from pairlens.report.thin import Curve, thin
-
-
-@dataclass(frozen=True)
-class Plot:
-    """One small plot: which statistic, and what to look for."""
-
-    key: str
-    title: str
-    sentence: str
-    per_space: bool
-    form: str = "~g"  # of the axis
-
-
-PLOTS = (
-    Plot(
-        "loss", "Loss", "Near log(K+1), the grey line, it only guesses: normal at first, it should leave it soon.", True
-    ),
-    Plot(
-        "accuracy",
-        "Contrastive accuracy",
-        "How often the positive scores above every negative: should rise.",
-        True,
-        ".0%",
-    ),
-    Plot("alignment", "Alignment", "Mean squared distance of positives: lower is tighter.", True),
-    Plot(
-        "uniformity",
-        "Uniformity",
-        "How evenly embeddings fill the sphere: should fall below zero, then level off.",
-        True,
-    ),
-    Plot(
-        "feature_std",
-        "Feature spread",
-        "Of the embeddings, 1 where they are evenly spread: falling towards 0 is collapse.",
-        True,
-    ),
-    Plot(
-        "gradient_norm",
-        "Gradient norm",
-        "Spikes mean unstable training; a lower rate or a longer warm-up helps.",
-        False,
-    ),
-    Plot("learning_rate", "Learning rate", "The schedule as it was applied.", False),
-)
 
 
 @dataclass(frozen=True)
 class Curves:
     """The thinned curves of a run: statistic -> space ("" for the whole run) -> curve."""
 
+    plots: tuple[Plot, ...]
     curves: Mapping[str, Mapping[str, Curve]]
+    raw: Mapping[str, Mapping[str, Curve]]  # before the feature transform, where that changed anything
     chance: Mapping[str, float]  # log(K+1) of each space
-    loss_end: float
 
 
 def compute(run: Run) -> Curves | Missing:
-    """Every curve that was recorded."""
+    """How the training went: every curve of `TRAINING` that was recorded."""
+    return _compute(run, TRAINING)
+
+
+def compute_scores(run: Run) -> Curves | Missing:
+    """How positive and negative pairs scored: every curve of `SCORES` that was recorded."""
+    return _compute(run, SCORES)
+
+
+def _compute(run: Run, plots: tuple[Plot, ...]) -> Curves | Missing:
     table = run.statistics
     step = column(table, "step")
     if step is None:
         return Missing("No step has been recorded yet, so there are no curves.")
     found: dict[str, dict[str, Curve]] = {}
-    for plot in PLOTS:
+    raw: dict[str, dict[str, Curve]] = {}
+    for plot in plots:
         for space in run.spaces if plot.per_space else ("",):
             values = column(table, f"{space}.{plot.key}" if space else plot.key)
-            if values is not None:
-                found.setdefault(plot.key, {})[space] = thin(step, values)
-    if "loss" not in found and (loss := column(table, "loss")) is not None:
+            if values is None:
+                continue
+            found.setdefault(plot.key, {})[space] = thin(step, values)
+            before = column(table, f"{space}.{plot.raw}")
+            if before is not None and not np.allclose(values, before, rtol=1e-3, atol=1e-5, equal_nan=True):
+                raw.setdefault(plot.key, {})[space] = thin(step, before)
+    if plots is TRAINING and "loss" not in found and (loss := column(table, "loss")) is not None:
         found["loss"] = {"": thin(step, loss)}
     chance = {s: math.log(v["negatives"] + 1) for s, v in run.info["spaces"].items() if v.get("negatives")}
     if not found:
         return Missing("The recorded statistics hold none of the known columns, so there are no curves.")
-    means = next(iter(found["loss"].values())).mean if "loss" in found else np.full(1, np.nan)
-    return Curves(found, chance, float(means[-1]))
+    return Curves(plots, found, raw, chance)
 
 
 def plot(found: Sequence[Curves], names: Sequence[str], places: Sequence[int], of: Plot) -> go.Figure:
-    """One statistic of all runs: means of blocks, and a pale band of their extremes."""
+    """One statistic of all runs: means of blocks, a pale band of their extremes, thin lines before the transform."""
     traces: list[go.Scatter] = []
     drawn_curves = []
     spaces = _spaces(found)
     for one, name, place in zip(found, names, places, strict=True):
         for space, curve in one.curves.get(of.key, {}).items():
             parts = [name] * (len(found) > 1) + [space] * (len(spaces) > 1 and space != "")
-            style = _style(place, spaces.index(space) if space else 0, len(found), len(spaces))
-            traces += _curve(curve, style, plot_text(" \u00b7 ".join(parts), 40) if parts else "", of.form)
+            style = _style(place, spaces.index(space) if space else 0, len(found), len(spaces), of.kind)
+            label = plot_text(" \u00b7 ".join(parts), 40) if parts else ""
+            if before := one.raw.get(of.key, {}).get(space):
+                traces.append(_line(before, style, f"{label} before the transform".strip(), of.form, 1.1))
+            traces += _curve(curve, style, label, of.form)
             drawn_curves.append(curve)
     chances = sorted({round(v, 6) for one in found for v in one.chance.values()}) if of.key == "loss" else []
     traces += [_chance(value, max(float(c.step[-1]) for c in drawn_curves)) for value in chances]
@@ -120,8 +96,13 @@ def _spaces(found: Sequence[Curves]) -> list[str]:
     return list(dict.fromkeys(space for one in found for spaces in one.curves.values() for space in spaces if space))
 
 
-def _style(place: int, order: int, runs: int, spaces: int) -> Style:
-    """Colour tells the runs apart, dashes their spaces; a single run's spaces have a colour each."""
+def _style(place: int, order: int, runs: int, spaces: int, kind: str | None) -> Style:
+    """Colour tells the runs apart, dashes their spaces; a single run's spaces have a colour each.
+
+    Where there is one curve, scores wear the colour of their kind, as on the heat maps.
+    """
+    if runs == 1 and spaces == 1 and kind:
+        return Style({"positive": POSITIVE, "negative": NEGATIVE}[kind], "solid")
     if runs == 1:
         return run_style(order)
     return Style(run_style(place).color, run_style(order).dash) if spaces > 1 else run_style(place)
@@ -133,10 +114,9 @@ def _curve(curve: Curve, style: Style, name: str, form: str) -> list[go.Scatter]
         "y": np.concatenate([curve.high, curve.low[::-1]]),
     }
     ok = np.isfinite(band["y"])
-    value = "%{y:.1%}" if form.endswith("%") else "%{y:.4g}"
     traces = [
         go.Scatter(
-            x=band["x"][ok],
+            x=band["x"][ok].astype(np.float32),
             y=band["y"][ok].astype(np.float32),
             fill="toself",
             fillcolor=fade(style.color, 0.16),
@@ -145,30 +125,36 @@ def _curve(curve: Curve, style: Style, name: str, form: str) -> list[go.Scatter]
             hoverinfo="skip",
             showlegend=False,
         ),
-        go.Scatter(
-            x=curve.step,
-            y=curve.mean.astype(np.float32),
-            mode="lines",
-            name=name,
-            line={"color": style.color, "width": 2, "dash": style.dash},
-            hovertemplate=f"step %{{x:,.0f}}: {value}<extra>{'%{fullData.name}' if name else ''}</extra>",
-        ),
+        _line(curve, style, name, form, 2.0),
     ]
     if len(curve.broken):
         finite = curve.mean[np.isfinite(curve.mean)]
         marked = curve.broken[:: max(1, len(curve.broken) // 50)]
         traces.append(
             go.Scatter(
-                x=marked,
+                x=marked.astype(np.float32),
                 y=np.full(len(marked), finite.max() if len(finite) else 0.0),
                 mode="markers",
                 marker={"symbol": "x", "color": style.color, "size": 8},
                 name="not a number",
-                hovertemplate="step %{x:,}: not a number<extra></extra>",
+                hovertemplate="step %{x:,.0f}: not a number<extra></extra>",
                 showlegend=False,
             )
         )
     return traces
+
+
+def _line(curve: Curve, style: Style, name: str, form: str, width: float) -> go.Scatter:
+    value = "%{y:.1%}" if form.endswith("%") else "%{y:.4g}"
+    return go.Scatter(
+        x=curve.step.astype(np.float32),
+        y=curve.mean.astype(np.float32),
+        mode="lines",
+        name=name,
+        line={"color": style.color, "width": width, "dash": style.dash},
+        opacity=1 if width >= 2 else 0.75,
+        hovertemplate=f"step %{{x:,.0f}}: {value}<extra>{'%{fullData.name}' if name else ''}</extra>",
+    )
 
 
 def _chance(value: float, last: float) -> go.Scatter:
@@ -191,7 +177,7 @@ def _spans_decades(curves: Sequence[Curve]) -> bool:
 def draw(found: Sequence[Curves], names: Sequence[str], places: Sequence[int]) -> Html:
     """All plots as small multiples."""
     cells = []
-    for of in PLOTS:
+    for of in found[0].plots:
         given = [one.curves[of.key] for one in found if of.key in one.curves]
         if given:
             ends = [number(float(c.mean[-1])) for spaces in given for c in spaces.values()]
@@ -204,7 +190,9 @@ def draw(found: Sequence[Curves], names: Sequence[str], places: Sequence[int]) -
                 tag("div", {"class": f"plot-{of.key}"}, head, text, chart(plot(found, names, places, of), alt, 230))
             )
     legend = _legend(found, names, places)
-    return join([legend, tag("div", {"class": "multiples"}, *cells), tag("p", {"class": "aside"}, _BAND)])
+    kind = "scores multiples" if found[0].plots is SCORES else "multiples"
+    said = _BAND + (_THIN if any(one.raw for one in found) else "")
+    return join([legend, tag("div", {"class": kind}, *cells), tag("p", {"class": "aside"}, said)])
 
 
 def _legend(found: Sequence[Curves], names: Sequence[str], places: Sequence[int]) -> Html | None:
@@ -228,3 +216,4 @@ def _key(color: str | None, dash: str, name: str) -> Html:
 _BAND = (
     "Lines are means of blocks of steps; the pale band holds every single step between its least and greatest value."
 )
+_THIN = " Thin lines are the same pairs before the feature transform; the loss sees the thick ones."
