@@ -9,7 +9,8 @@ from torch import nn
 
 from pairlens.assemble import find_place, make_branch
 from pairlens.errors import InputError
-from pairlens.evaluate.protocol import Solver, evaluate, neighbour_arrays
+from pairlens.evaluate.nearest import neighbour_arrays
+from pairlens.evaluate.protocol import Solver, evaluate
 from pairlens.pretrain import open_run_source, recall
 from pairlens.record.checkpoint import checkpoints, load_encoder
 from pairlens.record.run import Run, write_json
@@ -59,7 +60,10 @@ def assess(
     )
     result["step"] = step
     write_json(run.folder / "evaluation.json", result)
-    arrays: dict[str, Any] = neighbour_arrays(encoder, source, seed=seed, **sight)
+    say("finding the nearest neighbours of some images")
+    arrays: dict[str, Any] = neighbour_arrays(
+        encoder, source, seed=seed, progress=lambda done, total: progress("encoding images", done, total), **sight
+    )
     np.savez_compressed(run.folder / "neighbours.npz", **arrays)
     return result
 

@@ -4,7 +4,7 @@ from torch import nn
 
 from pairlens.data.images import ImageSet
 from pairlens.errors import InputError
-from pairlens.evaluate.features import central_crop, encode, extract, pixels, pooled_pixels
+from pairlens.evaluate.features import central_crop, encode, extract, pixels, plain_views, pooled_pixels
 from pairlens.nets.encoders import make_encoder
 
 MEAN, STD = torch.tensor([0.5, 0.4, 0.3]), torch.tensor([0.2, 0.25, 0.3])
@@ -121,3 +121,14 @@ def test_nan_features_are_named():
     images.pixels[:3, 0, 0, 0] = 255
     with pytest.raises(InputError, match=r"features of 3 of 10 images are not finite.*lower learning rate"):
         extract(Broken(), images, 16, None, None)
+
+
+def test_an_index_chooses_and_orders_the_images(monkeypatch):
+    images, encoder = image_set(), trained_looking()
+    index = torch.tensor([7, 2, 2, 9, 0])
+    every = extract(encoder, images, 16, MEAN, STD)
+    monkeypatch.setattr(ImageSet, "rows", None)  # nothing is copied
+    torch.testing.assert_close(extract(encoder, images, 16, MEAN, STD, index=index, batch=2), every[index])
+    assert torch.equal(pixels(images, 16, index=index), pixels(images, 16)[index])
+    sizes = [len(views) for views in plain_views(images, 16, index=index, batch=2)]
+    assert sizes == [2, 2, 1]

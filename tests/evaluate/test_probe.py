@@ -88,3 +88,10 @@ def test_probe_needs_labels():
     images = striped(labelled=False)
     with pytest.raises(InputError, match="the training images have no labels"):
         probe(torch.nn.Flatten(), images, validation_split(images, seed=0), size=16, mean=None, std=None)
+
+
+def test_probe_copies_no_set_of_images(monkeypatch):
+    images = striped()
+    split = validation_split(images, 0.3, seed=0)
+    monkeypatch.setattr(ImageSet, "rows", None)
+    assert probe(torch.nn.Flatten(), images, split, size=16, mean=None, std=None) == 1.0

@@ -9,7 +9,7 @@ from torch import nn
 
 from pairlens.data.images import ImageSet, Source
 from pairlens.errors import InputError
-from pairlens.evaluate.protocol import evaluate, neighbour_arrays
+from pairlens.evaluate.protocol import evaluate
 from pairlens.nets.encoders import make_encoder
 from pairlens.views.plans import two_views, weak_views
 
@@ -154,40 +154,6 @@ def test_bad_sources_are_explained(measured, source):
         measured(Source("folder", only, source.test))
 
 
-def test_neighbours_of_test_images(source):
-    mean, std = source.train.mean_std()
-    found = neighbour_arrays(Rows(), source, size=18, mean=mean, std=std, seed=4)
-    shapes = {name: (value.dtype.name, value.shape) for name, value in found.items()}
-    assert shapes == {
-        "queries": ("uint8", (12, 3, 18, 18)),
-        "neighbours": ("uint8", (12, 8, 3, 18, 18)),
-        "similarity": ("float32", (12, 8)),
-        "query_label": ("int64", (12,)),
-        "neighbour_label": ("int64", (12, 8)),
-    }
-    assert (np.diff(found["similarity"]) <= 0).all()
-    assert (found["neighbour_label"] == found["query_label"][:, None]).mean() > 0.9
-    places = {image.numpy().tobytes(): i for i, image in enumerate(source.test.pixels)}
-    drawn = [places[query.tobytes()] for query in found["queries"]]
-    assert len(set(drawn)) == 12
-    assert source.test.labels[drawn].tolist() == found["query_label"].tolist()
-    known = {image.numpy().tobytes(): i for i, image in enumerate(source.train.pixels)}
-    for query, near, similarity in zip(drawn, found["neighbours"], found["similarity"], strict=True):
-        shown = source.train.pixels[[known[picture.tobytes()] for picture in near]] / 255
-        shown, asked = (
-            (v - mean[:, None, None]) / std[:, None, None] for v in (shown, source.test.pixels[query] / 255)
-        )
-        cosines = torch.cosine_similarity(shown.mean((1, 3)), asked.mean((0, 2))[None])
-        np.testing.assert_allclose(similarity, cosines, atol=1e-5)
-    other = neighbour_arrays(Rows(), source, size=18, mean=mean, std=std, seed=5)
-    assert not np.array_equal(other["queries"], found["queries"])
-
-
-def test_neighbours_of_unlabelled_training_images_are_not_themselves():
-    found = neighbour_arrays(Rows(), Source("folder", bars(7, 0, labelled=False)), size=18, mean=None, std=None, seed=0)
-    assert found["neighbours"].shape == (7, 6, 3, 18, 18)
-    assert (found["query_label"] == -1).all()
-    assert (found["neighbour_label"] == -1).all()
-    for query, near in zip(found["queries"], found["neighbours"], strict=True):
-        assert len({picture.tobytes() for picture in near}) == 6
-        assert not any(np.array_equal(query, picture) for picture in near)
+def test_a_held_out_tenth_is_not_copied(measured, monkeypatch):
+    monkeypatch.setattr(ImageSet, "rows", None)
+    assert measured(Source("folder", bars(50, 0)))["data"] == {"train": 45, "test": 5}

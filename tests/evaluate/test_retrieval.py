@@ -109,3 +109,12 @@ def test_neighbours_leave_the_query_out():
     assert [sorted(row) for row in index.tolist()] == [[i for i in range(30) if i != w] for w in (4, 9)]
     with pytest.raises(InputError, match="there are 29 images to find 30 neighbours among"):
         neighbours(gallery[without], gallery, 30, without=without)
+
+
+def test_an_index_limits_the_images():
+    images = noise_images()
+    index = torch.tensor([4, 9, 30])
+    some = view_retrieval(flat, images, two_views(moco_v2_views()), size=8, seed=0, index=index)
+    assert some == view_retrieval(flat, images.rows(index), two_views(moco_v2_views()), size=8, seed=0)
+    with pytest.raises(InputError, match="set of 1 images"):
+        view_retrieval(flat, images, two_views(plain_views()), size=8, seed=0, index=index[:1])

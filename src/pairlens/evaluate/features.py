@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 
 import torch
-from jaxtyping import Float, Integer
+from jaxtyping import Float, Int64, Integer
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -47,12 +47,17 @@ def plain_views(
     mean: Float[Tensor, "3"] | None = None,
     std: Float[Tensor, "3"] | None = None,
     *,
+    index: Int64[Tensor, "N"] | None = None,
     batch: int = 512,
     device: torch.device | str = "cpu",
 ) -> Iterator[Float[Tensor, "B 3 S S"]]:
-    """Every image's un-augmented view, normalised, batch by batch on `device`."""
-    for first in range(0, len(images), batch):
-        rows = slice(first, first + batch)
+    """Un-augmented views of the images that `index` names, or of all; normalised, batch by batch on `device`.
+
+    The stored images are gathered a batch at a time: a large set is never copied.
+    """
+    for first in range(0, len(images if index is None else index), batch):
+        some = slice(first, first + batch)
+        rows = some if index is None else index[some]
         crop = central_crop(images.sizes[rows])
         params = replace(ViewParams.identity(len(crop)), crop=crop)
         yield render(images.pixels[rows].to(device), params, size, mean, std)
@@ -87,12 +92,13 @@ def extract(
     mean: Float[Tensor, "3"] | None,
     std: Float[Tensor, "3"] | None,
     *,
+    index: Int64[Tensor, "N"] | None = None,
     batch: int = 512,
     device: torch.device | str = "cpu",
     precision: torch.dtype = torch.float32,
     progress: Progress = lambda images: None,
 ) -> Float[Tensor, "N D"]:
-    """Features of every un-augmented image, float32 on `device`; the encoder is left exactly as it was.
+    """Features of un-augmented images, float32 on `device`; the encoder is left exactly as it was.
 
     Args:
         encoder: takes [B, 3, S, S] and gives [B, D]; already on `device`.
@@ -100,6 +106,7 @@ def extract(
         size: S, pixels of a view's side.
         mean: of the pixels in [0, 1] units, as in training; None leaves them.
         std: likewise.
+        index: which images, on the CPU; None: all of them.
         batch: images at a time.
         device: where to compute.
         precision: bfloat16 runs the encoder under autocast.
@@ -109,7 +116,7 @@ def extract(
         InputError: the features hold NaN or infinity.
     """
     parts = []
-    for views in plain_views(images, size, mean, std, batch=batch, device=device):
+    for views in plain_views(images, size, mean, std, index=index, batch=batch, device=device):
         parts.append(encode(encoder, views, precision))
         progress(len(views))
     return finite(torch.cat(parts))
@@ -121,6 +128,7 @@ def pixels(
     mean: Float[Tensor, "3"] | None = None,
     std: Float[Tensor, "3"] | None = None,
     *,
+    index: Int64[Tensor, "N"] | None = None,
     device: torch.device | str = "cpu",
 ) -> Float[Tensor, "N D"]:
     """The raw-pixel baseline: the un-augmented view at S or at 32 px, whichever is less, flattened.
@@ -129,7 +137,8 @@ def pixels(
     pixels in [0, 1] on CIFAR-10 (10 000 training images).
     """
     side = min(size, PIXELS_SIDE)
-    return torch.cat([views.flatten(1) for views in plain_views(images, side, mean, std, device=device)])
+    views = plain_views(images, side, mean, std, index=index, device=device)
+    return torch.cat([batch.flatten(1) for batch in views])
 
 
 def pooled_pixels(views: Float[Tensor, "B 3 S S"]) -> Float[Tensor, "B D"]:

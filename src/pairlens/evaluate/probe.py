@@ -58,5 +58,5 @@ def probe(
     if len(searched) > gallery:
         searched = searched[torch.linspace(0, len(searched) - 1, gallery).long()]
     shared: dict[str, Any] = {"size": size, "mean": mean, "std": std, "device": device, "precision": precision}
-    known, asked = (extract(encoder, images.rows(index), **shared) for index in (searched, held))
+    known, asked = (extract(encoder, images, index=index, **shared) for index in (searched, held))
     return knn(known, labels[searched], asked, labels[held], classes=len(images.classes)).top1

@@ -1,6 +1,6 @@
-"""The whole evaluation: the encoder beside raw pixels and beside an untrained encoder, and its nearest neighbours.
+"""The whole evaluation: the encoder beside raw pixels and beside an untrained encoder.
 
-N images, S pixels of a view's side, D features, Q queries, K neighbours, P pixels of a thumbnail's side.
+N images, S pixels of a view's side, D features.
 """
 
 import time
@@ -10,19 +10,18 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import Any, Literal
 
-import numpy as np
 import torch
-from jaxtyping import Float, Int64, UInt8
+from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
-from pairlens.data.images import ImageSet, Source
+from pairlens.data.images import Source
 from pairlens.errors import InputError
-from pairlens.evaluate.features import encode, extract, pixels, plain_views, pooled_pixels
+from pairlens.evaluate.features import encode, extract, pixels, pooled_pixels
 from pairlens.evaluate.knn import knn
 from pairlens.evaluate.linear import Readout, linear_sgd, linear_solver
-from pairlens.evaluate.probe import validation_split
-from pairlens.evaluate.retrieval import Encode, neighbours, view_retrieval
-from pairlens.evaluate.scored import check_labels, labels_of
+from pairlens.evaluate.parts import Part, parted, whole
+from pairlens.evaluate.retrieval import Encode, view_retrieval
+from pairlens.evaluate.scored import labels_of
 from pairlens.views.plans import Plan
 
 Solver = Literal["lbfgs", "sgd"]
@@ -34,9 +33,6 @@ KNN = {"neighbours": 20, "temperature": 0.1}
 SGD = {"batch": 512, "rate": 10.0, "epochs": 100, "momentum": 0.9, "weight_decay": 0.0}
 RETRIEVAL = 2000
 """Images of the label-free retrieval, at most."""
-
-THUMBNAIL = 96
-"""Pixels a side of the stored neighbours, at most."""
 
 
 @dataclass(frozen=True)
@@ -50,14 +46,15 @@ class Sight:
     precision: torch.dtype = torch.float32
     progress: Callable[[int], None] = field(default=lambda images: None)
 
-    def features(self, encoder: nn.Module, images: ImageSet) -> Float[Tensor, "N D"]:
+    def features(self, encoder: nn.Module, part: Part) -> Float[Tensor, "N D"]:
         """Features of un-augmented images."""
         return extract(
             encoder,
-            images,
+            part.images,
             self.size,
             self.mean,
             self.std,
+            index=part.index,
             device=self.device,
             precision=self.precision,
             progress=self.progress,
@@ -109,7 +106,11 @@ def evaluate(
     if not labelled and plan is None:
         labels_of(source.train, "training")
         raise InputError("the test images have no labels; use a labelled test set, or give a plan for the retrieval")
-    train, test = parted(source, seed) if labelled else (source.train, source.test)
+    test: Part | None = None
+    if labelled:
+        train, test = parted(source, seed)
+    else:
+        train, test = whole(source.train), None if source.test is None else whole(source.test)
     done = 0
 
     def encoded(images: int) -> None:
@@ -131,48 +132,30 @@ def evaluate(
         "seed": seed,
         "seconds": round(time.perf_counter() - started, 2),
         "data": {"train": len(train), "test": len(test or ())},
-        "classes": list(train.classes) if labelled else [],
+        "classes": list(train.images.classes) if labelled else [],
         **accuracy,
         "retrieval": retrieval,
     }
 
 
-def parted(source: Source, seed: int) -> tuple[ImageSet, ImageSet]:
-    """Labelled training and test images; a tenth of the training images where the source has no test set.
-
-    Raises:
-        InputError: labels or class names are missing, or the sets' classes differ.
-    """
-    train, test = source.train, source.test
-    if test is None:
-        fit, held = validation_split(train, limit=len(train), seed=seed)
-        train, test = train.rows(fit), train.rows(held)
-    if not train.classes or train.classes != test.classes:
-        raise InputError(
-            f"the training set has {len(train.classes)} classes and the test set {len(test.classes)}, not the same "
-            "ones; give both sets the same class names"
-        )
-    check_labels(labels_of(train, "training"), labels_of(test, "test"), train.classes)
-    return train, test
-
-
 def _accuracies(
-    encoders: dict[str, nn.Module], train: ImageSet, test: ImageSet, sight: Sight, seed: int, solver: Solver, say: Say
+    encoders: dict[str, nn.Module], train: Part, test: Part, sight: Sight, seed: int, solver: Solver, say: Say
 ) -> dict[str, Any]:
     """kNN and the linear read-out of each encoder and of the pixels; the first encoder's confusions."""
-    known, asked = labels_of(train, "training"), labels_of(test, "test")
+    known, asked = train.labels("training"), test.labels("test")
+    classes = len(train.images.classes)
     accuracies: dict[str, Any] = {}
     confusion: dict[str, Any] = {}
     strengths: dict[str, float | None] = {}
     for name in (*encoders, "pixels"):
         say(f"evaluating {name}")
         if name in encoders:
-            fitted, tested = (sight.features(encoders[name], images) for images in (train, test))
+            fitted, tested = (sight.features(encoders[name], part) for part in (train, test))
         else:
             look = (sight.size, sight.mean, sight.std)
-            fitted, tested = (pixels(images, *look, device=sight.device) for images in (train, test))
-        near = knn(fitted, known, tested, asked, classes=len(train.classes), **KNN)  # type: ignore[arg-type]
-        readout = read_out(fitted, known, len(train.classes), seed, solver)
+            fitted, tested = (pixels(p.images, *look, index=p.index, device=sight.device) for p in (train, test))
+        near = knn(fitted, known, tested, asked, classes=classes, **KNN)  # type: ignore[arg-type]
+        readout = read_out(fitted, known, classes, seed, solver)
         linear = readout.score(tested, asked)
         accuracies[name] = {"knn": near.accuracies(), "linear": linear.accuracies()}
         strengths[name] = readout.strength
@@ -193,7 +176,7 @@ def read_out(
     return linear_sgd(features, labels, classes=classes, generator=generator, **SGD)  # type: ignore[arg-type]
 
 
-def _retrieval(encoders: dict[str, nn.Module], images: ImageSet, plan: Plan, sight: Sight, seed: int) -> dict[str, Any]:
+def _retrieval(encoders: dict[str, nn.Module], part: Part, plan: Plan, sight: Sight, seed: int) -> dict[str, Any]:
     """The same views of the same images, searched with each encoder and with the pixels."""
     functions: dict[str, Encode] = {
         name: partial(encode, encoder, precision=sight.precision) for name, encoder in encoders.items()
@@ -201,61 +184,7 @@ def _retrieval(encoders: dict[str, nn.Module], images: ImageSet, plan: Plan, sig
     functions["pixels"] = pooled_pixels
     look: dict[str, Any] = {"size": sight.size, "mean": sight.mean, "std": sight.std, "device": sight.device}
     found = {
-        name: view_retrieval(function, images, plan, seed=seed, limit=RETRIEVAL, **look)
+        name: view_retrieval(function, part.images, plan, index=part.index, seed=seed, limit=RETRIEVAL, **look)
         for name, function in functions.items()
     }
-    return {**found, "images": min(RETRIEVAL, len(images))}
-
-
-def neighbour_arrays(
-    encoder: nn.Module,
-    source: Source,
-    *,
-    size: int,
-    mean: Float[Tensor, "3"] | None,
-    std: Float[Tensor, "3"] | None,
-    device: torch.device | str = "cpu",
-    precision: torch.dtype = torch.float32,
-    seed: int,
-    queries: int = 12,
-    k: int = 8,
-    gallery: int = 20_000,
-) -> dict[str, np.ndarray]:
-    """The nearest training images of some test images (or of some training images, themselves left out).
-
-    Queries, and the gallery where there are more than `gallery` training images, are drawn by the seed. Gives
-    `queries` uint8 [Q, 3, P, P], `neighbours` uint8 [Q, K, 3, P, P], `similarity` float32 [Q, K] (cosines, best
-    first), `query_label` int64 [Q] and `neighbour_label` int64 [Q, K] (-1: unlabelled); the pictures are what the
-    encoder looked at, without normalisation, at most 96 px a side.
-
-    Raises:
-        InputError: there are fewer than two training images, or the features are not finite.
-    """
-    generator = torch.Generator().manual_seed(seed)
-    sight = Sight(size, mean, std, device, precision)
-    known = source.train.rows(torch.randperm(len(source.train), generator=generator)[:gallery])
-    if source.test is None:
-        asked = known.rows(torch.arange(min(queries, len(known))))
-        without = torch.arange(len(asked))
-    else:
-        asked = source.test.rows(torch.randperm(len(source.test), generator=generator)[:queries])
-        without = None
-    most = max(1, min(k, len(known) - (without is not None)))
-    found, index = neighbours(sight.features(encoder, asked), sight.features(encoder, known), most, without=without)
-    index = index.cpu()
-    side = min(THUMBNAIL, known.pixels.shape[-1])
-    near = thumbnails(known.rows(index.flatten()), side)
-    unknown = torch.full((len(known),), -1) if known.labels is None else known.labels
-    own = torch.full((len(asked),), -1) if asked.labels is None else asked.labels
-    return {
-        "queries": thumbnails(asked, side).numpy(),
-        "neighbours": near.unflatten(0, (len(asked), most)).numpy(),
-        "similarity": found.float().cpu().numpy(),
-        "query_label": own.numpy(),
-        "neighbour_label": unknown[index].numpy(),
-    }
-
-
-def thumbnails(images: ImageSet, side: int) -> UInt8[Tensor, "N 3 P P"]:
-    """Un-augmented views as pictures."""
-    return torch.cat([(views * 255).round_().byte() for views in plain_views(images, side)])
+    return {**found, "images": min(RETRIEVAL, len(part))}

@@ -36,28 +36,31 @@ def view_retrieval(
     mean: Float[Tensor, "3"] | None = None,
     std: Float[Tensor, "3"] | None = None,
     seed: int,
+    index: Int64[Tensor, "N"] | None = None,
     limit: int = 2000,
     batch: int = 512,
     device: torch.device | str = "cpu",
 ) -> dict[str, float]:
     """How often a view finds the other view of its own image: top-1 and top-5 shares. It needs no labels.
 
-    The plan's first two views are drawn for up to `limit` images; images and views depend on the seed alone, so that
-    several encoders see the same ones. Similarity is the cosine; an image that another one ties with is not found.
+    The plan's first two views are drawn for up to `limit` of the images, or of those that `index` names; which ones
+    and their views depend on the seed alone, so that several encoders see the same. Similarity is the cosine; an
+    image that another one ties with is not found.
 
     Raises:
         InputError: the plan has fewer than two views, there are fewer than two images, or features are not finite.
     """
-    if len(images) < 2:
-        raise InputError(f"views cannot be told apart in a set of {len(images)} images; give at least two")
+    among = torch.arange(len(images)) if index is None else index
+    if len(among) < 2:
+        raise InputError(f"views cannot be told apart in a set of {len(among)} images; give at least two")
     generator = torch.Generator().manual_seed(seed)
-    chosen = torch.randperm(len(images), generator=generator)[:limit]
+    chosen = among[torch.randperm(len(among), generator=generator)[:limit]]
     sides: tuple[list[Tensor], list[Tensor]] = ([], [])
-    for index in chosen.split(batch):
-        drawn = list(plan(Draw(index, images.sizes[index], 0, 0, generator, generator)).values())
+    for rows in chosen.split(batch):
+        drawn = list(plan(Draw(rows, images.sizes[rows], 0, 0, generator, generator)).values())
         if len(drawn) < 2:
             raise InputError(f"the plan draws {len(drawn)} view of each image; retrieval needs two")
-        pixels = images.pixels[index.to(images.pixels.device)].to(device)
+        pixels = images.pixels[rows.to(images.pixels.device)].to(device)
         for side, params in zip(sides, drawn, strict=False):
             side.append(encode(render(pixels, params, size, mean, std)).float())
     query, key = (F.normalize(finite(torch.cat(side)), dim=1) for side in sides)
