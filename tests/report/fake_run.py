@@ -41,16 +41,18 @@ def make(
     skill: float = 0.872,
     size: int = 32,
     every: int = 10,
+    batch: int = 256,
 ) -> Path:
     """Write a whole run; delete files from it to test what is missing."""
     rng = np.random.default_rng(seed)
     folder.mkdir(parents=True)
     (folder / "samples").mkdir()
-    given = {"epochs": 30, "batch": 256, "learning_rate": 0.06, "temperature": 0.1, "momentum": 0.99, "seed": seed}
-    given |= {"transform": "extrapolate+interpolate" if transformed else None} | dict(arguments or {})
-    _json(folder / "run.json", _info(given, method, spaces, labelled, classes, size, steps, every))
+    given = {"epochs": 30, "batch": batch, "learning_rate": 0.06, "temperature": 0.1, "momentum": 0.99, "seed": seed}
+    given |= {"extrapolate": 2.0 if transformed else None, "interpolate": 1.6 if transformed else None}
+    given |= {"union": False, "ft_start": 0, "accumulate": 1} | dict(arguments or {})
+    _json(folder / "run.json", _info(given, method, spaces, labelled, classes, size, steps))
     done = steps if state == "finished" else steps * 3 // 5
-    status = {"state": state, "step": done, "steps": steps, "epoch": done / 39, "epochs": steps / 39}
+    status = {"state": state, "step": done, "steps": steps, "epoch": done * batch / 1e4, "epochs": steps * batch / 1e4}
     _json(folder / "status.json", status | {"seconds": done * 0.071, "updated": "2026-11-20T08:14:09+00:00"})
     events = [
         {"time": "2026-11-20T08:12:40+00:00", "kind": "start", "text": f"{method} on scenes, 1170 steps"},
@@ -59,9 +61,9 @@ def make(
     lines = "".join(json.dumps(e) + "\n" for e in events)
     (folder / "events.jsonl").write_text(lines + '{"time": "2026', encoding="utf-8")
     curves = {s: _scores(done, transformed, rng) for s in spaces}
-    _statistics(folder, done, curves, rng)
-    _histograms(folder, done, every, curves, rng)
-    _probes(folder, done, skill, rng)
+    _statistics(folder, done, batch, curves, rng)
+    _histograms(folder, done, every, batch, curves, rng)
+    _probes(folder, done, batch, skill, rng)
     for step in {0, done // 4, done // 2, done - 1}:
         _sample(folder, step, size, classes, rng)
     _json(folder / "evaluation.json", _evaluation(labelled, classes, skill, done, rng))
@@ -81,7 +83,6 @@ def _info(
     classes: Sequence[str],
     size: int,
     steps: int,
-    every: int,
 ) -> dict[str, Any]:
     argv = ["scenes", "--method", method, "--epochs", str(given["epochs"])]
     return {
@@ -92,9 +93,9 @@ def _info(
         "views": ["query", "key"],
         "size": size,
         "seed": given["seed"],
-        "batch": 256,
+        "batch": given["batch"],
         "steps": steps,
-        "steps_per_epoch": 39,
+        "steps_per_epoch": 10_000 // given["batch"],
         "data": {
             "train": 10000,
             "test": 2000,
@@ -104,7 +105,7 @@ def _info(
             "mean": [0.48, 0.47, 0.43],
             "std": [0.24, 0.23, 0.25],
         },
-        "histogram": {"bins": BINS, "low": -1.0, "high": 1.0, "every": every},
+        "histogram": {"bins": BINS, "low": -1.0, "high": 1.0},
         "parameters": {"encoder": 306432, "head.z": 49408},
         "environment": {
             "python": "3.11.9",
@@ -146,15 +147,15 @@ def _scores(steps: int, transformed: bool, rng: np.random.Generator) -> dict[str
     return raw | after
 
 
-def _statistics(folder: Path, steps: int, curves: Mapping[str, Mapping[str, np.ndarray]], rng: Any) -> None:
+def _statistics(folder: Path, steps: int, batch: int, curves: Mapping[str, Mapping[str, np.ndarray]], rng: Any) -> None:
     t = np.linspace(0, 1, steps)
     columns: dict[str, Any] = {
         "step": np.arange(steps),
-        "epoch": np.arange(steps) / 39,
+        "epoch": np.arange(steps) / (10_000 // batch),
         "seconds": np.arange(steps) * 0.071,
         "learning_rate": 0.06 * np.minimum(1, t * 12) * (0.5 + 0.5 * np.cos(np.pi * t)),
         "gradient_norm": 1.2 * np.exp(-t * 6) + 0.35 + rng.gamma(2, 0.04, steps),
-        "images": np.full(steps, 256),
+        "images": np.full(steps, batch),
         "time_data": 0.0015 + rng.gamma(2, 0.0003, steps),
         "time_views": 0.0062 + rng.gamma(2, 0.0004, steps),
         "time_forward": 0.0235 + rng.gamma(2, 0.0007, steps),
@@ -178,11 +179,13 @@ def _statistics(folder: Path, steps: int, curves: Mapping[str, Mapping[str, np.n
     _table(folder / "statistics.npy", columns, {k: kinds.get(k, "<f4") for k in columns})
 
 
-def _histograms(folder: Path, steps: int, every: int, curves: Mapping[str, Mapping[str, np.ndarray]], rng: Any) -> None:
+def _histograms(
+    folder: Path, steps: int, every: int, batch: int, curves: Mapping[str, Mapping[str, np.ndarray]], rng: Any
+) -> None:
     at = np.arange(0, steps, every)
     columns: dict[str, Any] = {"step": at}
     for space, scores in curves.items():
-        for name, count in (("positive", 256), ("negative", 4096), ("raw_positive", 256), ("raw_negative", 4096)):
+        for name, count in (("positive", batch), ("negative", 4096), ("raw_positive", batch), ("raw_negative", 4096)):
             mean, std = scores[f"{name}_mean"][at], np.sqrt(scores[f"{name}_variance"][at])
             draws = mean[:, None] + std[:, None] * rng.standard_normal((len(at), count))
             if name.endswith("positive"):  # skewed, as cosines near one are
@@ -195,10 +198,10 @@ def _histograms(folder: Path, steps: int, every: int, curves: Mapping[str, Mappi
     _table(folder / "histograms.npy", columns, {k: "<i8" if k == "step" else "<u4" for k in columns})
 
 
-def _probes(folder: Path, steps: int, skill: float, rng: Any) -> None:
+def _probes(folder: Path, steps: int, batch: int, skill: float, rng: Any) -> None:
     at = np.unique(np.linspace(0, steps - 1, 12).astype(int))
     knn = 0.13 + (skill - 0.13) * (1 - np.exp(-at / steps * 6)) + rng.normal(0, 0.006, len(at))
-    columns = {"step": at, "epoch": at / 39, "knn": knn}
+    columns = {"step": at, "epoch": at / (10_000 // batch), "knn": knn}
     _table(folder / "probes.npy", columns, {"step": "<i8", "epoch": "<f4", "knn": "<f4"})
 
 

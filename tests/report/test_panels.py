@@ -166,6 +166,45 @@ def test_an_untransformed_run_shows_one_distribution(tmp_path: Path) -> None:
     assert list(found.spaces[0].stages) == ["after"]
 
 
+def test_what_is_counted_is_said(tmp_path: Path, run: Run) -> None:
+    other = Run.open(fake_run.make(tmp_path / "r", steps=3000, every=5, arguments={"accumulate": 2}, batch=60))
+    found = [d for r in (run, other) if isinstance(d := distributions.compute(r), distributions.Distributions)]
+    assert distributions.counting(found[0].counted) == (
+        "Counted every 10 steps: the 256 positives of the whole batch, and the negatives of its first 64 "
+        "queries. A column of a heat map holds up to 2 such histograms. "
+        "The lines of mean and deviation are recorded at every step."
+    )
+    assert distributions.counting(found[1].counted).startswith(
+        "Counted every 5 steps: the 60 positives of the last of the batch's 2 parts, and the negatives of "
+        "all its queries. A column of a heat map holds up to 5 such histograms."
+    )
+    assert "first 64 queries" in distributions.draw(found[0], "z")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "transformed", "said"),
+    [
+        ({"ft_start": 3}, True, "begins with epoch 3 (step 117)"),
+        ({"ft_start": 3, "union": True}, True, "half as many negatives"),
+        ({"ft_start": 0, "union": True}, True, None),
+        ({"ft_start": 3}, False, None),
+    ],
+)
+def test_a_late_start_of_the_transform_is_said(
+    tmp_path: Path, arguments: dict[str, object], transformed: bool, said: str | None
+) -> None:
+    late = Run.open(fake_run.make(tmp_path / "r", steps=300, transformed=transformed, arguments=arguments))
+    pairs, curve = distributions.compute(late), curves.compute(late)
+    assert isinstance(pairs, distributions.Distributions)
+    assert isinstance(curve, curves.Curves)
+    assert curve.chance == {"z": pytest.approx(math.log(4097))}  # K as run.json has it, whatever the arguments
+    drawn = distributions.draw(pairs, "z"), curves.draw([curve], ["r"], [0])
+    for text in drawn:
+        assert ("the feature transform begins" in text.lower()) is (said is not None)
+    assert said is None or said in drawn[0]
+    assert ("log(K+1), is smaller" in drawn[1]) is (said == "half as many negatives")
+
+
 def test_loss_has_its_reference(run: Run) -> None:
     found = curves.compute(run)
     assert isinstance(found, curves.Curves)

@@ -1,6 +1,6 @@
 """Recorded scores as shares of the pairs per step and bin: what the panel of distributions draws.
 
-T columns (recorded histograms, thinned), N bins, M points of a thinned curve.
+H recorded histograms, thinned to T columns, N bins, M points of a thinned curve.
 """
 
 from collections.abc import Mapping, Sequence
@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Float, Integer
 
 from pairlens.record.run import Run
-from pairlens.report.read import Missing, column
+from pairlens.report.read import Missing, Start, column, transform_start
 from pairlens.report.thin import block_means, blocks
 
 COLUMNS = (60, 120)  # of a heat map: at least (where recorded), at most; in between, four histograms make one
@@ -44,6 +44,16 @@ class Space:
 
 
 @dataclass(frozen=True)
+class Counted:
+    """What the histograms count."""
+
+    every: int  # steps from one recorded histogram to the next
+    columns: int  # histograms that make one column of a heat map
+    positives: int  # pairs of one histogram: as many as it has queries
+    parts: int  # of an accumulated batch, of which the last is looked at
+
+
+@dataclass(frozen=True)
 class Distributions:
     """All spaces of a run."""
 
@@ -51,6 +61,8 @@ class Distributions:
     line_step: Float[np.ndarray, "M"]  # of the moments
     bins: Float[np.ndarray, "N"]  # centres
     spaces: tuple[Space, ...]
+    counted: Counted
+    start: Start | None  # of the feature transform, where it begins late
 
 
 def compute(run: Run) -> Distributions | Missing:
@@ -80,7 +92,27 @@ def compute(run: Run) -> Distributions | Missing:
     low, high = float(form.get("low", -1)), float(form.get("high", 1))
     width = (high - low) / len(some)
     bins = low + width * (np.arange(len(some)) + 0.5)
-    return Distributions(block_means(step, edges), block_means(line_step, line_edges), bins, tuple(spaces))
+    return Distributions(
+        step=block_means(step, edges),
+        line_step=block_means(line_step, line_edges),
+        bins=bins,
+        spaces=tuple(spaces),
+        counted=_counted(run, len(edges)),
+        start=transform_start(run),
+    )
+
+
+def _counted(run: Run, columns: int) -> Counted:
+    counts, given = run.histograms, run.call.get("arguments")
+    step = counts["step"]
+    parts = given.get("accumulate") if isinstance(given, dict) else None
+    positive = next((rows for s in run.spaces if (rows := column(counts, f"{s}.positive")) is not None), None)
+    return Counted(
+        every=int(np.median(np.diff(step))) if len(step) > 1 else 1,
+        columns=-(-len(step) // columns),
+        positives=0 if positive is None else int(positive[-1].sum()),
+        parts=parts if isinstance(parts, int) else 1,
+    )
 
 
 def _stage(

@@ -6,6 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Num
 
+from pairlens.record.run import Run
+from pairlens.report.text import count
+
 CONTESTANTS = ("encoder", "random", "pixels")
 CONTESTANT_NAMES = {"encoder": "trained encoder", "random": "untrained encoder", "pixels": "raw pixels"}
 PROTOCOL_NAMES = {"knn": "kNN", "linear": "linear read-out", "retrieval": "view retrieval"}
@@ -27,6 +30,34 @@ class Score:
 
 
 Scores = Mapping[str, Mapping[str, Score]]  # protocol -> contestant -> score
+
+
+@dataclass(frozen=True)
+class Start:
+    """When a feature transform that begins late begins."""
+
+    epoch: int
+    step: int | None
+    doubles: bool  # whether it adds mixed negatives to the original ones
+
+    def __str__(self) -> str:
+        step = "" if self.step is None else f" (step {count(self.step)})"
+        return f"the feature transform begins with epoch {self.epoch}{step}"
+
+
+MIXES = ("extrapolate", "interpolate", "interpolate_positives", "extrapolate_negatives")
+
+
+def transform_start(run: Run) -> Start | None:
+    """The late start of the feature transform, counted from epoch 0; None without one."""
+    given = run.call.get("arguments")
+    if not isinstance(given, dict) or all(given.get(name) is None for name in MIXES):
+        return None
+    epoch = given.get("ft_start")
+    if not isinstance(epoch, int) or epoch <= 0:
+        return None
+    length = run.info.get("steps_per_epoch")
+    return Start(epoch, epoch * length if isinstance(length, int) else None, bool(given.get("union")))
 
 
 def column(table: np.ndarray, name: str) -> Num[np.ndarray, "N ..."] | None:

@@ -13,7 +13,7 @@ import plotly.graph_objects as go
 from pairlens.record.run import Run
 from pairlens.report.html import Html, chart, join, tag, user
 from pairlens.report.plots import SCORES, TRAINING, Plot
-from pairlens.report.read import Missing, column
+from pairlens.report.read import Missing, Start, column, transform_start
 from pairlens.report.text import count, number, plot_text
 from pairlens.report.theme import MUTED, NEGATIVE, POSITIVE, Style, fade, figure, run_style
 from pairlens.report.thin import Curve, thin
@@ -27,6 +27,7 @@ class Curves:
     curves: Mapping[str, Mapping[str, Curve]]
     raw: Mapping[str, Mapping[str, Curve]]  # before the feature transform, where that changed anything
     chance: Mapping[str, float]  # log(K+1) of each space
+    start: Start | None  # of the feature transform, where it begins late
 
 
 def compute(run: Run) -> Curves | Missing:
@@ -60,7 +61,7 @@ def _compute(run: Run, plots: tuple[Plot, ...]) -> Curves | Missing:
     chance = {s: math.log(v["negatives"] + 1) for s, v in run.info["spaces"].items() if v.get("negatives")}
     if not found:
         return Missing("The recorded statistics hold none of the known columns, so there are no curves.")
-    return Curves(plots, found, raw, chance)
+    return Curves(plots, found, raw, chance, transform_start(run))
 
 
 def plot(found: Sequence[Curves], names: Sequence[str], places: Sequence[int], of: Plot) -> go.Figure:
@@ -192,7 +193,15 @@ def draw(found: Sequence[Curves], names: Sequence[str], places: Sequence[int]) -
     legend = _legend(found, names, places)
     kind = "scores multiples" if found[0].plots is SCORES else "multiples"
     said = _BAND + (_THIN if any(one.raw for one in found) else "")
-    return join([legend, tag("div", {"class": kind}, *cells), tag("p", {"class": "aside"}, said)])
+    starts = [_start(one, name, len(found) > 1) for one, name in zip(found, names, strict=True) if one.start]
+    return join([legend, tag("div", {"class": kind}, *cells), tag("p", {"class": "aside"}, said, *starts)])
+
+
+def _start(of: Curves, name: str, several: bool) -> Html:
+    """When this run's feature transform begins, and what that means for its line of guessing."""
+    guess = "; until then K, and with it log(K+1), is smaller" if of.start and of.start.doubles else ""
+    whose = [" In run ", user(name), ", "] if several else [" In this run "]
+    return join([*whose, f"{of.start}{guess}."])
 
 
 def _legend(found: Sequence[Curves], names: Sequence[str], places: Sequence[int]) -> Html | None:

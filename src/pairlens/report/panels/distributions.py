@@ -7,7 +7,8 @@ import numpy as np
 import plotly.graph_objects as go
 from jaxtyping import Float
 
-from pairlens.report.histograms import Distributions, Moments, Space, Stage, compute, extent, strongest
+from pairlens.record.observers import ROWS
+from pairlens.report.histograms import Counted, Distributions, Moments, Space, Stage, compute, extent, strongest
 from pairlens.report.html import Html, chart, choice, data_json, join, switch, tag, user
 from pairlens.report.text import count, number
 from pairlens.report.theme import (
@@ -22,7 +23,7 @@ from pairlens.report.theme import (
     heat,
 )
 
-__all__ = ["compute", "draw", "plot", "profile"]
+__all__ = ["compute", "counting", "draw", "plot", "profile"]
 LINE = {"positive": POSITIVE_LINE, "negative": NEGATIVE_LINE}
 HUE = {"positive": POSITIVE, "negative": NEGATIVE}
 
@@ -139,16 +140,32 @@ def _space(found: Distributions, space: Space) -> Html:
         tag("p", {"class": "aside"}, untransformed) if untransformed else None,
         tag("div", {"class": "moment"}, slider, tag("p", {"class": "words", "aria-live": "polite"})),
         chart(profile(found, space), alt, 200, role="profile"),
-        _facts(space, both),
+        _facts(found, space, both),
+        tag("p", {"class": "aside"}, counting(found.counted)),
     )
 
 
-def _facts(space: Space, both: bool) -> Html:
+def _facts(found: Distributions, space: Space, both: bool) -> Html:
     words = ["Space ", user(space.name), f": each query has one positive and {count(space.negatives)} negatives"]
     words.append(f", temperature {number(space.temperature)}. " if space.temperature else ". ")
+    if found.start:
+        half = ", and each query has half as many negatives" if found.start.doubles else ""
+        text = str(found.start)
+        words.append(f"{text[0].upper()}{text[1:]}; until then before and after are the same{half}. ")
     words.append("Point at a heat map, or move the slider, to choose the step. ")
     words.append("Filled curves are after the transform, dotted ones before it." if both else "")
     return tag("p", {"class": "aside"}, *words)
+
+
+def counting(counted: Counted) -> str:
+    """Which scores of which steps the histograms hold, in words."""
+    when = "every step" if counted.every == 1 else f"every {count(counted.every)} steps"
+    whole = "the whole batch" if counted.parts == 1 else f"the last of the batch's {counted.parts} parts"
+    queries = f"its first {ROWS} queries" if counted.positives > ROWS else "all its queries"
+    said = f"Counted {when}: the {count(counted.positives)} positives of {whole}, and the negatives of {queries}."
+    if counted.columns > 1:
+        said += f" A column of a heat map holds up to {count(counted.columns)} such histograms."
+    return said + " The lines of mean and deviation are recorded at every step."
 
 
 def _legend(top: float) -> Html:
