@@ -10,29 +10,31 @@ from torch import nn
 from pairlens.assemble import find_place, make_branch
 from pairlens.errors import InputError
 from pairlens.evaluate.nearest import neighbour_arrays
-from pairlens.evaluate.protocol import Solver, evaluate
+from pairlens.evaluate.protocol import EPOCHS, NAMES, Solver, evaluate
 from pairlens.pretrain import open_run_source, recall
 from pairlens.record.checkpoint import checkpoints, load_encoder
 from pairlens.record.run import Run, write_json
 
 Say = Callable[[str], None]
-NAMES = {"encoder": "trained encoder", "random": "random encoder", "pixels": "raw pixels"}
 
 
 def assess(
     run: Run,
     *,
     solver: Solver = "lbfgs",
+    epochs: int = EPOCHS,
     seed: int = 0,
     say: Say = print,
     progress: Callable[[str, int, int], None] = lambda what, done, total: None,
 ) -> dict[str, Any]:
     """Evaluate a run's encoder against both baselines; write `evaluation.json` and `neighbours.npz` in its folder.
 
-    A finished run's encoder is taken, or else that of its newest checkpoint.
+    A finished run's encoder is taken, or else that of its newest checkpoint. `solver` and `epochs` are those of
+    the linear read-out, as `pairlens.evaluate.protocol.evaluate` says.
 
     Raises:
-        InputError: there is nothing to evaluate yet, weights are damaged, or the source has changed.
+        InputError: there is nothing to evaluate yet, weights are damaged, the source has changed, or it
+            cannot be evaluated so.
     """
     call, info = run.call, run.info
     recipe, machine = recall(run)
@@ -54,6 +56,7 @@ def assess(
         seed=seed,
         plan=recipe.plan(),
         solver=solver,
+        epochs=epochs,
         say=say,
         progress=lambda done, total: progress("encoding images", done, total),
         **sight,
@@ -87,13 +90,13 @@ def table(result: dict[str, Any]) -> str:
     if result["test"] is not None:
         data = result["data"]
         lines.append(f"top-1 accuracy on {data['test']:,} test images (top-5), seed {result['seed']}")
-        lines.append(f"  {'':16} {'kNN':>16} {'linear':>16}")
+        lines.append(f"  {'':17} {'kNN':>16} {'linear':>16}")
         for name, label in NAMES.items():
             cells = (result["test"][name][protocol] for protocol in ("knn", "linear"))
-            lines.append("  " + " ".join([f"{label:16}", *(f"{c['top1']:>8.1%} ({c['top5']:.1%})" for c in cells)]))
+            lines.append("  " + " ".join([f"{label:17}", *(f"{c['top1']:>8.1%} ({c['top5']:.1%})" for c in cells)]))
     found = result["retrieval"]
     if found is not None:
         lines.append(f"finding another view of the same image among {found['images']:,}: top-1 (top-5)")
         for name, label in NAMES.items():
-            lines.append(f"  {label:16} {found[name]['top1']:>8.1%} ({found[name]['top5']:.1%})")
+            lines.append(f"  {label:17} {found[name]['top1']:>8.1%} ({found[name]['top5']:.1%})")
     return "\n".join(lines)

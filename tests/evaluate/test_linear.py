@@ -184,6 +184,8 @@ def test_fresh_features_are_of_crops_and_flips_drawn_by_the_generator():
     assert not torch.equal(first, make[0](index))
     assert torch.equal(torch.get_rng_state(), before)
     assert encoder.training
+    among = fresh_features(encoder, images, 16, None, None, generator=generator(1), index=torch.tensor([7, 3, 1]))
+    assert torch.equal(among(torch.tensor([1, 2, 0])), first)
 
 
 def test_bad_input_is_explained():

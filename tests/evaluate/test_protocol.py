@@ -118,12 +118,50 @@ def test_it_is_repeatable_and_disturbs_nothing(measured, source, result):
     assert counted[-1] == (420, 420)
 
 
-def test_sgd_can_be_asked_for(measured, source):
-    found = measured(source, solver="sgd", plan=None)
-    assert found["protocol"]["linear"]["solver"] == "sgd"
+def test_sgd_trains_on_views_drawn_anew_each_epoch(source):
+    """As the papers do: 3 epochs are 3 new crops of each training image, for both encoders alike."""
+    seen, counted, told = [], [], []
+
+    class Watched(Rows):
+        def forward(self, views):
+            seen.append(views.clone())
+            return super().forward(views)
+
+    settings = {"size": 18, "mean": None, "std": None, "seed": 0, "solver": "sgd"}
+    found = evaluate(
+        Watched(),
+        Rows(),
+        source,
+        epochs=3,
+        say=told.append,
+        progress=lambda done, total: counted.append((done, total)),
+        **settings,
+    )
+    views = torch.cat(seen)
+    plain = {view.numpy().tobytes() for view in torch.cat([source.train.pixels, source.test.pixels]) / 255}
+    new = [view.numpy().tobytes() for view in views if view.numpy().tobytes() not in plain]
+    assert len(views) == 150 + 60 + 3 * 150
+    assert len(set(new)) > 0.95 * 3 * 150
+    assert counted[-1] == (2 * len(views), 2 * len(views))
+    assert any("fresh crops and flips, 3 epochs" in text for text in told)
+    linear = found["protocol"]["linear"]
+    assert (linear["solver"], linear["epochs"], linear["rate"]) == ("sgd", 3, 10.0)
+    assert linear["views"]["encoder"] == linear["views"]["random"] == "cropped and flipped anew each epoch"
+    assert linear["views"]["pixels"] == "un-augmented"
+    assert found["test"]["encoder"] == found["test"]["random"]  # the same network sees the same crops
+    assert found["test"]["encoder"]["linear"]["top1"] > 0.5
+
+
+def test_sgd_is_the_papers_by_default(source):
+    few = Source("bars", source.train.rows(torch.arange(20)), source.test)
+    found = evaluate(Rows(), Rows(), few, size=18, mean=None, std=None, seed=0, solver="sgd")
     assert found["protocol"]["linear"]["epochs"] == 100
-    assert found["test"]["encoder"]["linear"]["top1"] > 0.9
-    assert found["retrieval"] is None
+
+
+@pytest.mark.parametrize(("solver", "epochs"), [("sgd", 0), ("lbfgs", 10)])
+def test_epochs_that_cannot_be_made(measured, source, solver, epochs):
+    with pytest.raises(InputError, match=f"the {solver} solver .* cannot make {epochs} epochs"):
+        measured(source, solver=solver, epochs=epochs)
 
 
 def test_without_labels_only_views_are_retrieved(measured):

@@ -183,6 +183,7 @@ def fresh_features(
     std: Float[Tensor, "3"] | None,
     *,
     generator: torch.Generator,
+    index: Int64[Tensor, "N"] | None = None,
     augmentation: Augmentation | None = None,
     device: torch.device | str = "cpu",
     precision: torch.dtype = torch.float32,
@@ -190,13 +191,14 @@ def fresh_features(
     """A function from indices to features of newly cropped and flipped views, for `linear_sgd`.
 
     The views are those of the papers' read-outs, `weak_views()` (crop .08-1, flip), unless another augmentation is
-    given; `generator`, on the CPU, draws them.
+    given; `generator`, on the CPU, draws them. Where `index` names some of the images, the function counts among them.
     """
     augment = augmentation or weak_views()
 
-    def fresh(index: Int64[Tensor, "B"]) -> Float[Tensor, "B D"]:
-        params = augment.draw(Draw(index, images.sizes[index], 0, 0, generator, generator))
-        views = render(images.pixels[index.to(images.pixels.device)].to(device), params, size, mean, std)
+    def fresh(batch: Int64[Tensor, "B"]) -> Float[Tensor, "B D"]:
+        rows = batch if index is None else index[batch]
+        params = augment.draw(Draw(rows, images.sizes[rows], 0, 0, generator, generator))
+        views = render(images.pixels[rows.to(images.pixels.device)].to(device), params, size, mean, std)
         return encode(encoder, views, precision)
 
     return fresh

@@ -18,7 +18,7 @@ from pairlens.data.images import Source
 from pairlens.errors import InputError
 from pairlens.evaluate.features import encode, extract, pixels, pooled_pixels
 from pairlens.evaluate.knn import knn
-from pairlens.evaluate.linear import Readout, linear_sgd, linear_solver
+from pairlens.evaluate.linear import Readout, fresh_features, linear_sgd, linear_solver
 from pairlens.evaluate.parts import Part, parted, whole
 from pairlens.evaluate.retrieval import Encode, view_retrieval
 from pairlens.evaluate.scored import labels_of
@@ -29,8 +29,14 @@ Say = Callable[[str], None]
 Progress = Callable[[int, int], None]
 """Told how many images of how many are encoded."""
 
+NAMES = {"encoder": "trained encoder", "random": "untrained encoder", "pixels": "raw pixels"}
+
 KNN = {"neighbours": 20, "temperature": 0.1}
-SGD = {"batch": 512, "rate": 10.0, "epochs": 100, "momentum": 0.9, "weight_decay": 0.0}
+SGD = {"batch": 512, "rate": 10.0, "momentum": 0.9, "weight_decay": 0.0}
+VIEWS = dict.fromkeys(("encoder", "random"), "cropped and flipped anew each epoch") | {"pixels": "un-augmented"}
+"""What the linear read-out by SGD is trained on: of raw pixels the images as they are."""
+
+EPOCHS = 100
 RETRIEVAL = 2000
 """Images of the label-free retrieval, at most."""
 
@@ -46,19 +52,13 @@ class Sight:
     precision: torch.dtype = torch.float32
     progress: Callable[[int], None] = field(default=lambda images: None)
 
-    def features(self, encoder: nn.Module, part: Part) -> Float[Tensor, "N D"]:
-        """Features of un-augmented images."""
-        return extract(
-            encoder,
-            part.images,
-            self.size,
-            self.mean,
-            self.std,
-            index=part.index,
-            device=self.device,
-            precision=self.precision,
-            progress=self.progress,
-        )
+    def features(self, encoder: nn.Module | None, part: Part) -> Float[Tensor, "N D"]:
+        """Features of un-augmented images; without an encoder, their pixels."""
+        look: dict[str, Any] = {"size": self.size, "mean": self.mean, "std": self.std, "device": self.device}
+        if encoder is None:
+            return pixels(part.images, index=part.index, **look)
+        look |= {"precision": self.precision, "progress": self.progress}
+        return extract(encoder, part.images, index=part.index, **look)
 
 
 def evaluate(
@@ -74,6 +74,7 @@ def evaluate(
     seed: int,
     plan: Plan | None = None,
     solver: Solver = "lbfgs",
+    epochs: int = EPOCHS,
     say: Say = lambda text: None,
     progress: Progress = lambda done, total: None,
 ) -> dict[str, Any]:
@@ -94,13 +95,21 @@ def evaluate(
         precision: of the encoders.
         seed: of everything random here.
         plan: draws the two views of the retrieval.
-        solver: how the linear read-out is made.
+        solver: how the linear read-out is made: "lbfgs" on features of the images as they are, in seconds; or "sgd",
+            the papers' protocol, for which every image is encoded anew in each epoch (raw pixels are not).
+        epochs: of "sgd"; the papers' 100 encode every training image 100 times.
         say: told in a sentence what is being done.
         progress: told how many images of how many are encoded.
 
     Raises:
-        InputError: there are neither labels nor a plan, classes are missing or differ, or features are not finite.
+        InputError: there are neither labels nor a plan, classes are missing or differ, features are not finite, or
+            epochs are not positive or given to the other solver.
     """
+    if epochs < 1 or (solver != "sgd" and epochs != EPOCHS):
+        raise InputError(
+            f"the {solver} solver of the linear read-out cannot make {epochs} epochs; "
+            "give a positive number of them to the sgd solver, or leave them out"
+        )
     started = time.perf_counter()
     labelled = source.train.labels is not None and (source.test is None or source.test.labels is not None)
     if not labelled and plan is None:
@@ -118,11 +127,13 @@ def evaluate(
         done += images
         progress(done, total)
 
-    total = 2 * (len(train) + len(test or ()))
+    fresh = epochs * len(train) if solver == "sgd" and labelled else 0
+    total = 2 * (len(train) + len(test or ()) + fresh)
     sight = Sight(size, mean, std, device, precision, encoded)
     accuracy: dict[str, Any] = {"test": None, "confusion": None, "protocol": {"knn": KNN, "linear": {"solver": solver}}}
     if labelled and test is not None:
-        accuracy = _accuracies({"encoder": encoder, "random": random_encoder}, train, test, sight, seed, solver, say)
+        encoders = {"encoder": encoder, "random": random_encoder}
+        accuracy = _accuracies(encoders, train, test, sight, seed, solver, epochs, say)
     retrieval = None
     if plan is not None:
         say("finding views of the same image")
@@ -139,7 +150,14 @@ def evaluate(
 
 
 def _accuracies(
-    encoders: dict[str, nn.Module], train: Part, test: Part, sight: Sight, seed: int, solver: Solver, say: Say
+    encoders: dict[str, nn.Module],
+    train: Part,
+    test: Part,
+    sight: Sight,
+    seed: int,
+    solver: Solver,
+    epochs: int,
+    say: Say,
 ) -> dict[str, Any]:
     """kNN and the linear read-out of each encoder and of the pixels; the first encoder's confusions."""
     known, asked = train.labels("training"), test.labels("test")
@@ -148,32 +166,53 @@ def _accuracies(
     confusion: dict[str, Any] = {}
     strengths: dict[str, float | None] = {}
     for name in (*encoders, "pixels"):
-        say(f"evaluating {name}")
-        if name in encoders:
-            fitted, tested = (sight.features(encoders[name], part) for part in (train, test))
-        else:
-            look = (sight.size, sight.mean, sight.std)
-            fitted, tested = (pixels(p.images, *look, index=p.index, device=sight.device) for p in (train, test))
+        say(f"evaluating: {NAMES[name]}")
+        encoder = encoders.get(name)
+        fitted, tested = (sight.features(encoder, part) for part in (train, test))
         near = knn(fitted, known, tested, asked, classes=classes, **KNN)  # type: ignore[arg-type]
-        readout = read_out(fitted, known, classes, seed, solver)
+        generator = torch.Generator().manual_seed(seed)
+        if solver == "lbfgs":
+            readout = linear_solver(fitted, known, classes=classes, generator=generator)
+        else:
+            if encoder is not None:
+                say(f"training the linear read-out on fresh crops and flips, {epochs} epochs: {NAMES[name]}")
+            readout = _sgd(fitted, known, classes, encoder, train, sight, generator, epochs)
         linear = readout.score(tested, asked)
         accuracies[name] = {"knn": near.accuracies(), "linear": linear.accuracies()}
         strengths[name] = readout.strength
         if not confusion:
             confusion = {"knn": near.confusion.tolist(), "linear": linear.confusion.tolist()}
-    settings = {"strength": strengths} if solver == "lbfgs" else SGD
+    settings = {"strength": strengths} if solver == "lbfgs" else {**SGD, "epochs": epochs, "views": VIEWS}
     protocol = {"knn": KNN, "linear": {"solver": solver, **settings}}
     return {"protocol": protocol, "test": accuracies, "confusion": confusion}
 
 
-def read_out(
-    features: Float[Tensor, "N D"], labels: Int64[Tensor, "N"], classes: int, seed: int, solver: Solver
+def _sgd(
+    features: Float[Tensor, "N D"],
+    labels: Int64[Tensor, "N"],
+    classes: int,
+    encoder: nn.Module | None,
+    train: Part,
+    sight: Sight,
+    generator: torch.Generator,
+    epochs: int,
 ) -> Readout:
-    """The linear read-out by the solver, or by the papers' SGD on the same features."""
-    generator = torch.Generator().manual_seed(seed)
-    if solver == "lbfgs":
-        return linear_solver(features, labels, classes=classes, generator=generator)
-    return linear_sgd(features, labels, classes=classes, generator=generator, **SGD)  # type: ignore[arg-type]
+    """The papers' read-out on newly cropped and flipped views, or without an encoder on the given features."""
+    settings: dict[str, Any] = {**SGD, "classes": classes, "generator": generator, "epochs": epochs}
+    if encoder is None:
+        return linear_sgd(features, labels, **settings)
+    fresh = fresh_features(
+        encoder,
+        train.images,
+        sight.size,
+        sight.mean,
+        sight.std,
+        generator=generator,
+        index=train.index,
+        device=sight.device,
+        precision=sight.precision,
+    )
+    return linear_sgd(features, labels, fresh=fresh, progress=sight.progress, **settings)
 
 
 def _retrieval(encoders: dict[str, nn.Module], part: Part, plan: Plan, sight: Sight, seed: int) -> dict[str, Any]:
