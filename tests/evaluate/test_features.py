@@ -119,7 +119,7 @@ def test_nan_features_are_named():
 
     images = image_set()
     images.pixels[:3, 0, 0, 0] = 255
-    with pytest.raises(InputError, match=r"features of 3 of 10 images are not finite.*lower learning rate"):
+    with pytest.raises(InputError, match=r"features of 3 of 10 images are not finite.*lower learning rate$"):
         extract(Broken(), images, 16, None, None)
 
 

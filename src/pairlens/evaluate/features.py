@@ -156,6 +156,6 @@ def finite(features: Float[Tensor, "N D"]) -> Float[Tensor, "N D"]:
     if bad:
         raise InputError(
             f"the features of {bad} of {len(features)} images are not finite numbers: the training diverged; "
-            "train again with a lower learning rate, or evaluate an earlier checkpoint"
+            "train again with a lower learning rate"
         )
     return features
