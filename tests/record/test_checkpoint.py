@@ -103,6 +103,43 @@ def test_saving_a_step_again_keeps_a_whole_checkpoint_at_every_moment(
     load_checkpoint(checkpoints(tmp_path)[-1], make_training())
 
 
+def test_files_are_synced_as_windows_asks_for(
+    tmp_path: Path, make_training: MakeTraining, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: list[int] = []
+
+    def fsync(descriptor: int) -> None:
+        assert os.write(descriptor, b"") == 0  # fails with "bad file descriptor" where it is open for reading only
+        synced.append(descriptor)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    save_checkpoint(tmp_path, trained(make_training), 0.0)
+    assert len(synced) == len(FILES)
+
+
+@pytest.mark.parametrize("limit", [5_000, 2_000_000])  # bytes: stops the first file, the second
+def test_a_full_disk_is_told_and_the_older_checkpoint_stays(
+    tmp_path: Path, make_training: MakeTraining, limit: int
+) -> None:
+    resource = pytest.importorskip("resource", reason="limits of a process are a thing of Unix")
+    t = trained(make_training, optimizer="adamw")
+    save_checkpoint(tmp_path, t, 0.0)
+    t.step = 4
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, hard))
+    try:
+        with pytest.raises(InputError, match=r"step-00000004 cannot be written \(.*File too large.*\); make room"):
+            save_checkpoint(tmp_path, t, 0.0)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (5_000, hard))
+        with pytest.raises(InputError, match=r"encoder\.safetensors cannot be written"):
+            save_encoder(tmp_path / "encoder.safetensors", t.method.online.encoder)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert [p.name for p in checkpoints(tmp_path)] == ["step-00000003"]
+    save_checkpoint(tmp_path, t, 0.0)
+    assert [p.name for p in checkpoints(tmp_path)] == ["step-00000003", "step-00000004"]
+
+
 @pytest.mark.parametrize("file", FILES)
 @pytest.mark.parametrize("keep", [0.0, 0.5, 0.98, None])
 def test_a_truncated_or_missing_file_is_named(

@@ -19,6 +19,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from pairlens.errors import InputError
+from pairlens.record.disk import writing
 from pairlens.train import Training
 
 KEPT = 2
@@ -29,12 +30,13 @@ def save_checkpoint(folder: Path, t: Training, seconds: float) -> Path:
     """Write a checkpoint beside the older ones, whole or not at all, and drop all but the newest two.
 
     A step that is saved already is left as it is: there is no moment without its checkpoint.
+
+    Raises:
+        InputError: the disk is full, or the folder may not be written.
     """
     final, partial = folder / f"step-{t.step:08d}", folder / "partial"
     if final.exists():
         return final
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir(parents=True)
     optimizer = t.optimizer.state_dict()
     tensors: dict[str, Tensor] = {}
     numbers: dict[str, Any] = {}
@@ -43,17 +45,20 @@ def save_checkpoint(folder: Path, t: Training, seconds: float) -> Path:
             (tensors if isinstance(value, Tensor) else numbers)[f"optimizer.{index}.{name}"] = value
     tensors |= {f"batches.{name}": value for name, value in t.batches.state().items()}
     tensors |= {"generator.views": t.views.get_state(), "generator.features": t.features.get_state()}
-    save_file(_plain(t.method.state_dict()), partial / "weights.safetensors")
-    save_file(_plain(tensors), partial / "state.safetensors")
     groups = [{k: v for k, v in group.items() if k != "params"} for group in optimizer["param_groups"]]
     state = {"step": t.step, "seconds": seconds, "groups": groups, "numbers": numbers}
-    (partial / "state.json").write_text(json.dumps(state, indent=1), encoding="utf-8")
-    for name in FILES:
-        with open(partial / name, "rb") as file:
-            os.fsync(file.fileno())
-    partial.rename(final)
-    for old in checkpoints(folder)[:-KEPT]:
-        shutil.rmtree(old)
+    with writing(final):
+        shutil.rmtree(partial, ignore_errors=True)
+        partial.mkdir(parents=True)
+        save_file(_plain(t.method.state_dict()), partial / "weights.safetensors")
+        save_file(_plain(tensors), partial / "state.safetensors")
+        (partial / "state.json").write_text(json.dumps(state, indent=1), encoding="utf-8")
+        for name in FILES:
+            with open(partial / name, "r+b") as file:  # Windows syncs only what is open for writing
+                os.fsync(file.fileno())
+        partial.rename(final)
+        for old in checkpoints(folder)[:-KEPT]:
+            shutil.rmtree(old)
     return final
 
 
@@ -111,8 +116,9 @@ def load_encoder(path: Path, encoder: nn.Module, prefix: str = "") -> None:
 def save_encoder(path: Path, encoder: nn.Module) -> None:
     """Write an encoder's weights, whole or not at all."""
     partial = path.with_suffix(".partial")
-    save_file(_plain(encoder.state_dict()), partial)
-    partial.replace(path)
+    with writing(path):
+        save_file(_plain(encoder.state_dict()), partial)
+        partial.replace(path)
 
 
 def _load_optimizer(

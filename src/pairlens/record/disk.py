@@ -24,10 +24,10 @@ def writing(path: Path) -> Iterator[None]:
     try:
         yield
     except (OSError, SafetensorError) as error:
-        reason = getattr(error, "strerror", None) or error
+        reason = getattr(error, "strerror", None) or " ".join(str(error).split())
         raise InputError(
-            f"{path} cannot be written ({reason}); make room on the disk or allow writing there, and then go on with "
-            "`pairlens resume`"
+            f"{path} cannot be written ({reason}); make room on the disk or allow writing there, a run then goes on "
+            "with `pairlens resume`"
         ) from error
 
 

@@ -12,6 +12,7 @@ from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from pairlens.draw import Draw
+from pairlens.record.disk import writing
 from pairlens.views.params import ViewParams
 
 SAMPLED = 8  # images of a sample
@@ -39,8 +40,9 @@ def write_sample(
         arrays[f"view.{name}"] = pixels.round().byte().cpu().numpy()
     for name, drawn in params.items():
         arrays |= {f"params.{name}.{field}": value[first].cpu().numpy() for field, value in drawn.tensors().items()}
-    path.parent.mkdir(exist_ok=True)
     partial = path.with_suffix(".partial")
-    with open(partial, "wb") as file:
-        np.savez_compressed(file, **arrays)
-    partial.replace(path)
+    with writing(path):
+        path.parent.mkdir(exist_ok=True)
+        with open(partial, "wb") as file:
+            np.savez_compressed(file, **arrays)
+        partial.replace(path)
