@@ -1,5 +1,7 @@
 """Saved arrays in each shape that is taken, and what is said of the others."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 
@@ -93,3 +95,15 @@ def test_damaged_files(tmp_path, name, data):
     (tmp_path / name).write_bytes(data)
     with pytest.raises(InputError, match="cannot be read as NumPy arrays"):
         open_source(str(tmp_path / name))
+
+
+@pytest.mark.parametrize("layout", [(0, 3, 1, 2), (0, 1, 2, 3)])
+def test_a_large_file_is_in_memory_once(tmp_path, layout):
+    images = RNG.integers(0, 256, (400, 32, 32, 3), np.uint8).transpose(layout)
+    np.save(tmp_path / "a.npy", np.ascontiguousarray(images))
+    tracemalloc.start()
+    source = open_source(str(tmp_path / "a.npy"))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 1.3 * images.nbytes
+    source.train.pixels[0, 0, 0, 0] = 1  # a copy of its own, which may be written

@@ -53,7 +53,7 @@ def open_arrays(name: str, path: Path, split: int | None) -> Source:
 
 def _load(path: Path) -> Mapping[str, np.ndarray]:
     try:
-        found = np.load(path, allow_pickle=False)
+        found = np.load(path, mmap_mode="r", allow_pickle=False)  # only a .npy is mapped
         if isinstance(found, np.ndarray):
             return {"x": found}
         with found:
