@@ -1,6 +1,27 @@
-"""What an evaluation says at the terminal."""
+"""What an evaluation says at the terminal, and how it is kept."""
 
-from pairlens.assess import table
+import numpy as np
+import pytest
+
+from pairlens.assess import table, write_arrays
+
+
+def test_arrays_are_replaced_whole(tmp_path, monkeypatch):
+    path = tmp_path / "neighbours.npz"
+    write_arrays(path, {"queries": np.arange(3)})
+
+    def killed(file, **arrays):
+        file.write(b"half")
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(np, "savez_compressed", killed)
+        with pytest.raises(KeyboardInterrupt):
+            write_arrays(path, {"queries": np.arange(5)})
+    assert np.load(path)["queries"].tolist() == [0, 1, 2]
+    write_arrays(path, {"queries": np.arange(4)})
+    assert np.load(path)["queries"].tolist() == [0, 1, 2, 3]
+    assert [file.name for file in tmp_path.iterdir()] == ["neighbours.npz"]
 
 
 def test_the_table_names_what_was_compared():

@@ -1,6 +1,8 @@
 """Evaluating a run as a user means it: from a run folder to accuracies beside their baselines, kept in the folder."""
 
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -64,11 +66,19 @@ def assess(
     result["step"] = step
     write_json(run.folder / "evaluation.json", result)
     say("finding the nearest neighbours of some images")
-    arrays: dict[str, Any] = neighbour_arrays(
+    arrays = neighbour_arrays(
         encoder, source, seed=seed, progress=lambda done, total: progress("encoding images", done, total), **sight
     )
-    np.savez_compressed(run.folder / "neighbours.npz", **arrays)
+    write_arrays(run.folder / "neighbours.npz", arrays)
     return result
+
+
+def write_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
+    """Write a `.npz` so that a reader finds the old file or the new one, never half of one."""
+    partial = path.with_name(path.name + ".partial")
+    with partial.open("wb") as file:
+        np.savez_compressed(file, **arrays)  # type: ignore[arg-type]
+    os.replace(partial, path)
 
 
 def load_trained(run: Run, encoder: nn.Module) -> int:
