@@ -12,7 +12,7 @@ import pytest
 
 from pairlens.errors import InputError
 from pairlens.record.run import Run
-from pairlens.report.page import write_report
+from pairlens.report.page import page, write_report
 
 CHROMIUM = Path("/usr/bin/chromium")
 FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run"]
@@ -192,6 +192,42 @@ def test_damaged_files_cost_only_their_panel(tmp_path: Path) -> None:
     assert "neighbours.npz is damaged" in text
     assert 'id="curves-title"' in text
     assert "images a second" in text
+    assert "<h3>Environment</h3>" in text
+
+
+@pytest.mark.parametrize(
+    ("status", "events"),
+    [
+        ('{"state": "fin', '{"a": }\n'),
+        ("[1]", '{"time": 1} {}\n'),
+        ('{"state": null, "step": "x", "steps": [], "seconds": null}', "\udcff\n"),
+    ],
+)
+def test_a_damaged_status_or_event_costs_no_panel(tmp_path: Path, status: str, events: str) -> None:
+    folder = fake_run.make(tmp_path / "r", steps=60)
+    (folder / "status.json").write_text(status)
+    (folder / "events.jsonl").write_text(events, errors="surrogateescape")
+    for runs in ([folder], [folder, folder]):
+        text = page([Run.open(run) for run in runs])
+        assert "This cannot be shown" not in text
+        assert "The encoder beats both baselines" in text
+        assert "State unknown" in text
+        assert "<h3>Environment</h3>" in text
+    assert "table of runs" in text
+
+
+def test_the_untrained_encoder_has_one_name(tmp_path: Path) -> None:
+    text = page([Run.open(fake_run.make(tmp_path / "r", steps=60))]).lower()
+    assert "above the untrained encoder" in text
+    assert text.count("untrained encoder") >= 3
+    for other in (
+        "random encoder",
+        "randomly initialised",
+        "random initialisation",
+        "before training",
+        "untrained net",
+    ):
+        assert other not in text
 
 
 def test_a_report_is_quick(tmp_path: Path) -> None:

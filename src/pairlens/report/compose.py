@@ -6,11 +6,10 @@ from typing import TypeVar
 from pairlens.errors import InputError
 from pairlens.record.run import Run
 from pairlens.report.html import Html, choice, join, notice, prose, switch, tag, user
-from pairlens.report.read import Missing
+from pairlens.report.read import DAMAGED, Missing
 from pairlens.report.text import shorten
 
 Data = TypeVar("Data")
-DAMAGED = (InputError, ValueError, OSError, KeyError, TypeError, EOFError)  # what a damaged file makes a reader raise
 
 
 def without_places(

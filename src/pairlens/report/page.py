@@ -110,7 +110,7 @@ def _sections(opened: Sequence[Run], names: Sequence[str]) -> list[Section]:
         Section(
             "accuracy",
             "Accuracy against baselines",
-            "The trained encoder should stand clearly above raw pixels and above the same network before training.",
+            "The trained encoder should stand clearly above raw pixels and above the untrained encoder.",
             _accuracy(opened, names),
         ),
         Section(

@@ -1,17 +1,24 @@
 """What every panel needs to read a run: columns that may be absent, and a way to say that something is missing."""
 
-from collections.abc import Mapping
+import math
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 from jaxtyping import Num
 
+from pairlens.errors import InputError
 from pairlens.record.run import Run
 from pairlens.report.text import count
 
+T = TypeVar("T")
 CONTESTANTS = ("encoder", "random", "pixels")
 CONTESTANT_NAMES = {"encoder": "trained encoder", "random": "untrained encoder", "pixels": "raw pixels"}
 PROTOCOL_NAMES = {"knn": "kNN", "linear": "linear read-out", "retrieval": "view retrieval"}
+
+
+DAMAGED = (InputError, ValueError, OSError, KeyError, TypeError, EOFError)  # what a damaged file makes a reader raise
 
 
 @dataclass(frozen=True)
@@ -30,6 +37,19 @@ class Score:
 
 
 Scores = Mapping[str, Mapping[str, Score]]  # protocol -> contestant -> score
+
+
+def undamaged(read: Callable[[], T], otherwise: T) -> T:
+    """What `read` gives, or `otherwise` where its file is damaged and less important than its panel."""
+    try:
+        return read()
+    except DAMAGED:
+        return otherwise
+
+
+def finite(value: object, otherwise: float) -> float:
+    """A recorded number, or `otherwise` where it is none."""
+    return float(value) if isinstance(value, int | float) and math.isfinite(value) else otherwise
 
 
 @dataclass(frozen=True)

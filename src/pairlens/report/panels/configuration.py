@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from pairlens.record.run import Run
-from pairlens.report.html import Html, join, scrolling, table, tag, user
+from pairlens.report.html import Html, join, notice, scrolling, table, tag, user
+from pairlens.report.read import undamaged
 from pairlens.report.text import moment
 
 EVENTS = 200  # shown, the newest
@@ -21,6 +22,7 @@ class Configuration:
     groups: Mapping[str, Sequence[tuple[str, str]]]
     events: tuple[tuple[str, str, str], ...]  # time, kind, text
     earlier: int  # events that are not shown
+    damaged: bool  # whether the events cannot be read
 
 
 def compute(run: Run) -> Configuration:
@@ -40,13 +42,15 @@ def compute(run: Run) -> Configuration:
         "Environment": {"pairlens": info.get("pairlens"), **(_mapping(info.get("environment")) or {})},
         "Evaluation": _evaluation(run),
     }
-    events = [(moment(str(e.get("time", ""))), str(e.get("kind", "")), str(e.get("text", ""))) for e in run.events]
+    happened = undamaged(lambda: run.events, None)
+    events = [(moment(str(e.get("time", ""))), str(e.get("kind", "")), str(e.get("text", ""))) for e in happened or []]
     return Configuration(
         folder=str(run.folder),
         command=shlex.join(["pairlens", "train", *map(str, argv)]) if isinstance(argv, list) and argv else "",
         groups={k: _rows(m) for k, g in groups.items() if (m := _mapping(g))},
         events=tuple(events[-EVENTS:]),
         earlier=max(0, len(events) - EVENTS),
+        damaged=happened is None,
     )
 
 
@@ -55,7 +59,7 @@ def _mapping(value: object) -> Mapping[str, object] | None:
 
 
 def _evaluation(run: Run) -> Mapping[str, object] | None:
-    given = run.evaluation
+    given = undamaged(lambda: run.evaluation, None)
     if given is None:
         return None
     return {k: given[k] for k in ("date", "step", "seed", "seconds", "data", "protocol") if k in given}
@@ -89,6 +93,8 @@ def draw(found: Configuration) -> Html:
 
 
 def _events(found: Configuration) -> Html | None:
+    if found.damaged:
+        return notice("What happened cannot be shown, because `events.jsonl` is damaged.")
     if not found.events:
         return None
     rows = [

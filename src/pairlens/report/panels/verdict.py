@@ -8,7 +8,7 @@ import numpy as np
 
 from pairlens.record.run import Run
 from pairlens.report.html import Html, join, prose, tag, user
-from pairlens.report.read import CONTESTANT_NAMES, PROTOCOL_NAMES, Scores, column, scores, settled
+from pairlens.report.read import CONTESTANT_NAMES, PROTOCOL_NAMES, Scores, column, finite, scores, settled, undamaged
 from pairlens.report.text import count, duration, listed, moment, number, percent
 
 COLLAPSED_STD = 0.1  # feature standard deviation times sqrt(D), as recorded; evenly spread unit vectors have 1
@@ -59,7 +59,7 @@ class Verdict:
 
 def compute(run: Run) -> Facts:
     """The facts of a run that the verdict needs."""
-    status, table = run.status, run.statistics
+    status, table = undamaged(lambda: run.status, {"state": "damaged"}), run.statistics
     loss, step = column(table, "loss"), column(table, "step")
     broken = step[~np.isfinite(loss)] if loss is not None and step is not None else np.zeros(0)
     epoch, seconds, images = (column(table, k) for k in ("epoch", "seconds", "images"))
@@ -70,11 +70,11 @@ def compute(run: Run) -> Facts:
     data = (run.evaluation or {}).get("data") or {}
     return Facts(
         name=run.name,
-        state=str(status.get("state", "unknown")),
-        step=int(status.get("step", step[-1] if step is not None else 0)),
-        steps=int(status.get("steps", run.info.get("steps", 0))),
+        state=state if isinstance(state := status.get("state"), str) else "unknown",
+        step=int(finite(status.get("step"), 0.0 if step is None else float(step[-1] + 1))),
+        steps=int(finite(status.get("steps"), finite(run.info.get("steps"), 0.0))),
         epochs=float(epoch[-1]) if epoch is not None else 0.0,
-        seconds=float(status.get("seconds", seconds[-1] if seconds is not None else math.nan)),
+        seconds=finite(status.get("seconds"), math.nan if seconds is None else float(seconds[-1])),
         updated=str(status.get("updated", "")),
         scores=scores(run.evaluation),
         test_images=data.get("test"),
@@ -175,6 +175,7 @@ def _state(facts: Facts) -> str:
         "running": f"Running, at {at}{heard}",
         "interrupted": f"Interrupted at {at}; it can be resumed",
         "failed": f"Failed at {at}",
+        "damaged": f"State unknown, because status.json is damaged; recorded until step {count(facts.step)}",
     }.get(facts.state, "State unknown: the run has recorded none")
 
 
