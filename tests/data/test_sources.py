@@ -1,11 +1,14 @@
 """What is opened under which name, and what is said of names that cannot be opened."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 
-from pairlens.data.sources import open_source
+from pairlens.data.images import ImageSet
+from pairlens.data.sources import _matched, open_source
 from pairlens.data.split import hold_out
 from pairlens.errors import InputError
 
@@ -71,3 +74,16 @@ def test_hold_out_takes_a_fifth_of_every_class():
     assert labels[test].bincount(minlength=4).tolist() == [10, 2, 1, 0]
     assert sorted(train.tolist() + test.tolist()) == list(range(63))
     assert not torch.equal(test, hold_out(labels, seed=1)[1])
+
+
+def test_hold_out_leaves_what_has_no_label_in_training():
+    labels = torch.tensor([-1] * 20 + [0] * 10)
+    train, test = hold_out(labels, seed=0)
+    assert labels[test].tolist() == [0, 0]
+    assert len(train) == 28
+
+
+def test_a_test_set_keeps_its_images_without_a_label_so():
+    train = ImageSet(torch.zeros(2, 3, 4, 4).byte(), torch.full((2, 2), 4), ["0", "1"], torch.arange(2), ("a", "b"))
+    test = replace(train, labels=torch.tensor([0, -1]), classes=("b",))
+    assert _matched(train, test, "other").labels.tolist() == [1, -1]

@@ -32,10 +32,13 @@ def test_unlabelled_images_come_first_unless_labels_are_asked(folder, monkeypatc
     monkeypatch.setenv("PAIRLENS_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(store, "IN_MEMORY", 0 if mapped else 2**30)
     for place in (folder, folder.parent):
-        source = open_source(str(place))
+        said = []
+        source = open_source(str(place), say=said.append)
+        assert "9 training images (4 labelled), 3 test images, 10 classes" in said[-1]
         both = np.concatenate([IMAGES["unlabeled"], IMAGES["train"]])
         assert np.array_equal(source.train.pixels.numpy(), both)
-        assert source.train.labels is None
+        assert source.train.labels.tolist() == [-1] * 5 + [0, 9, 2, 2]
+        assert source.train.labelled().tolist() == [5, 6, 7, 8]
         assert source.train.names[4:6] == ["unlabeled/000004", "train/000000"]
         assert np.array_equal(source.test.pixels.numpy(), IMAGES["test"])
         assert source.test.labels.tolist() == [1, 0, 9]

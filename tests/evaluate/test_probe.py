@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 import torch
 from hypothesis import given
@@ -95,3 +97,13 @@ def test_probe_copies_no_set_of_images(monkeypatch):
     split = validation_split(images, 0.3, seed=0)
     monkeypatch.setattr(ImageSet, "rows", None)
     assert probe(torch.nn.Flatten(), images, split, size=16, mean=None, std=None) == 1.0
+
+
+def test_only_labelled_images_are_split_and_probed():
+    images = striped()
+    some = replace(images, labels=images.labels.where(torch.arange(60) % 3 == 0, -1))
+    fit, held = validation_split(some, 0.3, seed=0)
+    assert sorted(fit.tolist() + held.tolist()) == list(range(0, 60, 3))
+    assert probe(torch.nn.Flatten(), some, (fit, held), size=16, mean=None, std=None) == 1.0
+    with pytest.raises(InputError, match="set of 1 labelled images cannot be split"):
+        validation_split(replace(images, labels=images.labels.where(torch.arange(60) == 7, -1)), seed=0)

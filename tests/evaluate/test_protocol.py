@@ -195,3 +195,24 @@ def test_bad_sources_are_explained(measured, source):
 def test_a_held_out_tenth_is_not_copied(measured, monkeypatch):
     monkeypatch.setattr(ImageSet, "rows", None)
     assert measured(Source("folder", bars(50, 0)))["data"] == {"train": 45, "test": 5}
+
+
+@pytest.mark.parametrize("solver", ["lbfgs", "sgd"])
+def test_images_without_a_label_are_not_evaluated_on(measured, source, solver):
+    """As in STL-10, whose training set is mostly unlabelled: the result is that of the labelled images alone."""
+    rows = torch.arange(150) % 3 == 0
+    mixed = replace(source.train, labels=source.train.labels.where(rows, -1))
+    settings = {"solver": solver, "epochs": 2} if solver == "sgd" else {}
+    found, expected = (
+        measured(Source("bars", train, source.test), **settings)
+        for train in (mixed, source.train.rows(rows.nonzero()[:, 0]))
+    )
+    assert found["data"] == {"train": 50, "test": 60}
+    same = ("data", "classes", "protocol", "test", "confusion", "retrieval")
+    assert {name: found[name] for name in same} == {name: expected[name] for name in same}
+
+
+def test_without_a_test_set_the_tenth_is_of_labelled_images(measured):
+    images = bars(100, 0)
+    mixed = replace(images, labels=images.labels.where(torch.arange(100) < 40, -1))
+    assert measured(Source("folder", mixed), plan=None)["data"] == {"train": 36, "test": 4}

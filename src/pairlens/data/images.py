@@ -1,6 +1,6 @@
 """A set of images as training sees it: fixed-size uint8 pixels, and what is known beside them.
 
-N images of the set, C x H x W pixels.
+N images of the set, L of them labelled, C x H x W pixels.
 """
 
 from collections.abc import Mapping, Sequence
@@ -25,7 +25,7 @@ class ImageSet:
     pixels: UInt8[Tensor, "N 3 H W"]  # may be backed by a file; on the CPU until training moves it
     sizes: Integer[Tensor, "N 2"]  # height and width of the originals, pixels
     names: Sequence[str]  # the file's path below the source, or "train/00017"
-    labels: Int64[Tensor, "N"] | None = None
+    labels: Int64[Tensor, "N"] | None = None  # -1 where an image has none; None where no image has
     classes: tuple[str, ...] = ()  # label -> class name; empty without labels
     factors: Mapping[str, Tensor] = field(default_factory=dict)  # known factors of variation, [N] each (`scenes`)
     boxes: Float[Tensor, "N 4"] | None = None  # the object: left, top, right, bottom; fractions of the image
@@ -33,6 +33,10 @@ class ImageSet:
 
     def __len__(self) -> int:
         return len(self.pixels)
+
+    def labelled(self) -> Int64[Tensor, "L"]:
+        """Indices of the images that have a label, in ascending order."""
+        return torch.empty(0).long() if self.labels is None else (self.labels >= 0).nonzero()[:, 0]
 
     def rows(self, index: Tensor) -> "ImageSet":
         """Some of the images, in the given order; always copied."""

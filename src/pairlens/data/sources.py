@@ -37,8 +37,8 @@ def open_source(
         spec: "scenes" or "scenes:shortcut"; a `.npy` or `.npz` file; a folder with CIFAR-10, CIFAR-100 or STL-10 in
             an original layout, or its parent; a folder with `train` and `test` (or `val`, `validation`) and a folder
             for each class in them; any other folder of images, nested or not.
-        labels: ask a plain folder for labels, its first sub-folders' names; ask STL-10 for its labelled training
-            images alone. The other kinds always have the labels that they have.
+        labels: ask a plain folder for labels, its first sub-folders' names; ask STL-10 to leave its unlabelled images
+            out of training. The other kinds always have the labels that they have.
         test: another such source whose test part, or whose images where it has none, become the test set. Without
             it, a labelled source that has no test part gives a stratified fifth of its images, and an unlabelled one
             has no test set.
@@ -120,7 +120,7 @@ def _matched(train: ImageSet, test: ImageSet, spec: str) -> ImageSet:
         raise InputError(
             f"{spec} has the class {unknown[0]}, which the training images lack; give a test set with the same classes"
         )
-    number = torch.tensor([train.classes.index(name) for name in test.classes])
+    number = torch.tensor([*(train.classes.index(name) for name in test.classes), -1])  # -1, the last, stays -1
     return replace(test, labels=number[test.labels], classes=train.classes)
 
 
@@ -128,7 +128,11 @@ def _summary(source: Source) -> str:
     train, test = source.train, source.test
     height, width = train.pixels.shape[2:]
     known = f"{len(train.classes)} classes" if train.labels is not None else "no labels"
-    parts = [f"{source.name}: {len(train):,} training images", f"{len(test):,} test images" if test else "no test set"]
+    labelled = f" ({len(train.labelled()):,} labelled)" if 0 < len(train.labelled()) < len(train) else ""
+    parts = [
+        f"{source.name}: {len(train):,} training images{labelled}",
+        f"{len(test):,} test images" if test else "no test set",
+    ]
     skipped = len(train.skipped) + (len(test.skipped) if test else 0)
     if skipped:
         parts.append(f"{skipped:,} unreadable files skipped")

@@ -32,18 +32,17 @@ def find_stl10(folder: Path) -> Callable[[str, bool], Source] | None:
 
 
 def _read(name: str, folder: Path, labels: bool) -> Source:
-    """Without labels, training images are the 100 000 unlabelled ones followed by the 5 000 of the training part.
+    """Training images are the 100 000 unlabelled ones followed by the 5 000 of the training part, or these alone.
 
-    With labels they are the 5 000 alone. That is the set's convention: pretrain on both, read out on the latter.
-    The test part keeps its labels either way.
+    That is the set's convention: pretrain on both, read out on the latter. The labels of the 100 000 are -1.
     """
     unlabelled = [] if labels or not (folder / "unlabeled_X.bin").is_file() else ["unlabeled"]
-    train = _read_part(folder, [*unlabelled, "train"], labelled=not unlabelled)
-    test = _read_part(folder, ["test"], labelled=True) if (folder / "test_X.bin").is_file() else None
+    train = _read_part(folder, [*unlabelled, "train"])
+    test = _read_part(folder, ["test"]) if (folder / "test_X.bin").is_file() else None
     return Source(name, train, test)
 
 
-def _read_part(folder: Path, parts: list[str], labelled: bool) -> ImageSet:
+def _read_part(folder: Path, parts: list[str]) -> ImageSet:
     paths = [folder / f"{part}_X.bin" for part in parts]
     counts = [_count(path) for path in paths]
     names = [f"{part}/{i:06d}" for part, count in zip(parts, counts, strict=True) for i in range(count)]
@@ -62,8 +61,8 @@ def _read_part(folder: Path, parts: list[str], labelled: bool) -> ImageSet:
         pixels=pixels,
         sizes=torch.full((len(names), 2), SIDE),
         names=names,
-        labels=_labels(folder / f"{parts[0]}_y.bin", len(names)) if labelled else None,
-        classes=STL10 if labelled else (),
+        labels=torch.cat([_labels(folder, part, count) for part, count in zip(parts, counts, strict=True)]),
+        classes=STL10,
     )
 
 
@@ -77,8 +76,11 @@ def _count(path: Path) -> int:
     return size // IMAGE
 
 
-def _labels(path: Path, count: int) -> Int64[Tensor, "N"]:
-    """Labels from 0; the file counts from 1."""
+def _labels(folder: Path, part: str, count: int) -> Int64[Tensor, "N"]:
+    """Labels from 0, where the file counts from 1; -1 throughout the unlabelled part."""
+    path = folder / f"{part}_y.bin"
+    if part == "unlabeled":
+        return torch.full((count,), -1)
     if not path.is_file():
         raise InputError(f"{path} is missing beside its images; unpack the archive again")
     labels = np.fromfile(path, np.uint8).astype(np.int64) - 1

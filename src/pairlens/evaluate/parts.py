@@ -36,7 +36,7 @@ def whole(images: ImageSet) -> Part:
 
 
 def parted(source: Source, seed: int) -> tuple[Part, Part]:
-    """Labelled training and test images; a tenth of the training images where the source has no test set.
+    """The labelled training and test images; a tenth of the training images where the source has no test set.
 
     Raises:
         InputError: labels or class names are missing, or the sets' classes differ.
@@ -45,7 +45,7 @@ def parted(source: Source, seed: int) -> tuple[Part, Part]:
         fit, held = validation_split(source.train, limit=len(source.train), seed=seed)
         train, test = Part(source.train, fit), Part(source.train, held)
     else:
-        train, test = whole(source.train), whole(source.test)
+        train, test = (Part(images, images.labelled()) for images in (source.train, source.test))
     classes = train.images.classes
     if not classes or classes != test.images.classes:
         raise InputError(

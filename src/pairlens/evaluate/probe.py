@@ -21,15 +21,19 @@ def validation_split(
 ) -> tuple[Int64[Tensor, "T"], Int64[Tensor, "V"]]:
     """Indices of the training set for fitting and, drawn by the seed, for choosing models; each in ascending order.
 
+    Of a set with labels only images that have one are taken.
+
     Raises:
         InputError: the fraction is not between 0 and 1, or there are fewer than two images.
     """
     if not 0 < fraction < 1 or limit < 1:
         raise InputError(f"a validation split of {fraction}, at most {limit} images, is none; use 0 < fraction < 1")
-    if len(images) < 2:
-        raise InputError(f"a set of {len(images)} images cannot be split; give at least two")
-    held = min(limit, max(1, round(fraction * len(images))), len(images) - 1)
-    order = torch.randperm(len(images), generator=torch.Generator().manual_seed(seed))
+    among = torch.arange(len(images)) if images.labels is None else images.labelled()
+    if len(among) < 2:
+        kind = "labelled " if len(among) < len(images) else ""
+        raise InputError(f"a set of {len(among)} {kind}images cannot be split; give at least two")
+    held = min(limit, max(1, round(fraction * len(among))), len(among) - 1)
+    order = among[torch.randperm(len(among), generator=torch.Generator().manual_seed(seed))]
     return order[held:].sort().values, order[:held].sort().values
 
 
