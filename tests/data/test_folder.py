@@ -96,6 +96,77 @@ def test_train_and_test_folders_are_labelled(tmp_path, test):
     assert source.train.names[3] == "dog/old/0.png"
 
 
+def test_what_lies_beside_the_parts_is_told(tmp_path):
+    for part in ("train", "test", "val"):
+        two_classes(tmp_path / part, 2)
+    put(tmp_path / "unlabeled" / "a.png")
+    put(tmp_path / "elsewhere.png")
+    (tmp_path / "notes").mkdir()
+    put(tmp_path / ".cache" / "a.png")
+    said = []
+    assert len(open_source(str(tmp_path), say=said.append).train) == 4
+    assert said[0] == (
+        f"only train and test of {tmp_path} are read; left out: unlabeled/ (1 images), val/ (4 images), "
+        "files (1 images)"
+    )
+    two_classes(tmp_path / "clean" / "train", 2)
+    two_classes(tmp_path / "clean" / "test", 2)
+    said.clear()
+    open_source(str(tmp_path / "clean"), say=said.append)
+    assert len(said) == 1
+
+
+@pytest.mark.parametrize("part", ["train", "Training", "val"])
+def test_a_part_that_is_alone_is_no_class(tmp_path, part):
+    two_classes(tmp_path / part)
+    put(tmp_path / "unlabeled" / "a.png")
+    said = []
+    source = open_source(str(tmp_path), labels=True, say=said.append)
+    assert source.train.classes == ("cat", "dog")
+    assert source.train.names[0].startswith("cat/")
+    assert (len(source.train), len(source.test)) == (16, 4)
+    assert said[0] == f"only {part} of {tmp_path} is read; left out: unlabeled/ (1 images)"
+    assert len(open_source(str(tmp_path)).train) == 21
+
+
+def test_train_can_be_a_class(tmp_path):
+    for name in ("car", "train"):
+        for i in range(5):
+            put(tmp_path / name / f"{i}.png")
+    assert open_source(str(tmp_path), labels=True).train.classes == ("car", "train")
+
+
+def test_one_class_alone_is_told(tmp_path):
+    for i in range(5):
+        put(tmp_path / "cat" / f"{i}.png")
+    said = []
+    open_source(str(tmp_path), labels=True, say=said.append)
+    assert "1 class," in said[0]
+    assert "all labelled training images are of one class, cat: every accuracy will be 100 %" in said[1]
+    said.clear()
+    two_classes(tmp_path)
+    open_source(str(tmp_path), labels=True, say=said.append)
+    assert len(said) == 1
+
+
+def test_images_beside_the_class_folders_have_no_label(tmp_path):
+    """An unreadable one is skipped with its reason; others are trained on only."""
+    two_classes(tmp_path)
+    (tmp_path / "broken.png").write_bytes(b"")
+    put(tmp_path / "sheet.png", (5, 5, 5))
+    said = []
+    source = open_source(str(tmp_path), labels=True, say=said.append)
+    assert source.train.skipped == (("broken.png", "the file is empty"),)
+    assert source.train.classes == ("cat", "dog")
+    at = source.train.names.index("sheet.png")
+    assert [i for i, label in enumerate(source.train.labels) if label < 0] == [at]
+    assert source.train.pixels[at].unique().tolist() == [5]
+    assert source.test.labels.bincount().tolist() == [2, 2]
+    assert said[0].startswith(f"2 of the images in {tmp_path} lie in no class folder (broken.png)")
+    assert "17 training images (16 labelled)" in said[1]
+    assert "1 unreadable files skipped" in said[1]
+
+
 def test_the_test_folder_goes_before_the_validation_folder(tmp_path):
     for part, count in (("train", 3), ("validation", 1), ("test", 2)):
         two_classes(tmp_path / part, count)

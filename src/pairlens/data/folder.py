@@ -30,7 +30,7 @@ class Files:
 
     root: Path
     names: list[str]  # below the root, with forward slashes
-    classes: list[str] | None = None  # each file's class
+    classes: list[str] | None = None  # each file's class; "" where it lies in no class folder
 
     def take(self, rows: list[int]) -> "Files":
         """Some of the files."""
@@ -51,7 +51,8 @@ def open_folder(
     """Open a folder of images, or one with `train` and `test` (or `val`, `validation`) below it.
 
     The first folder below a part's root names the class: always if all files of both parts lie in one, in a single
-    folder only if `labels`. A labelled folder without a test part gives a stratified fifth for it, drawn by the seed
+    folder only if `labels`; there `train` or `test` is a part too, if it alone has folders in it. Images in no class
+    folder have the label -1. A labelled folder without a test part gives a stratified fifth for it, drawn by the seed
     `split`; None keeps all images together.
 
     Raises:
@@ -59,19 +60,23 @@ def open_folder(
     """
     train_root, test_root = _part(root, TRAIN), _part(root, TEST)
     if train_root and test_root:
+        _say_left_out(root, [train_root, test_root], say)
         train, test = _list(train_root), _list(test_root)
         if labels or (_in_classes(train) and _in_classes(test)):
-            train, test = _labelled(train), _labelled(test)
+            train, test = _labelled(train, say), _labelled(test, say)
         else:
             say(f"{root} has images outside class folders, so its images have no labels")
     else:
         train, test = _list(root), None
         if labels:
-            train = _labelled(train)
+            if part := _only_part(train, train_root or test_root):
+                _say_left_out(root, [part], say)
+                train = _list(part)
+            train = _labelled(train, say)
             if split is not None:
                 train, test = _divided(train, split)
     side = size or _choose_side(train, view or VIEW)
-    classes = tuple(sorted(set(train.classes or ())))
+    classes = tuple(sorted(set(train.classes or ()) - {""}))
     first = _decode(train, side, classes, progress)
     return Source(name, first, _decode(test, side, classes, progress) if test else None)
 
@@ -103,23 +108,45 @@ def _walk(root: Path) -> Iterator[str]:
                 yield Path(place, file).relative_to(root).as_posix()
 
 
+def _only_part(files: Files, part: Path | None) -> Path | None:
+    """The folder `train` or `test`, if it is a part of the set rather than a class: it alone has folders in it."""
+    deep = {name.split("/", 1)[0] for name in files.names if name.count("/") > 1}
+    return part if part and deep == {part.name} else None
+
+
+def _say_left_out(root: Path, parts: list[Path], say: Callable[[str], None]) -> None:
+    """Tell of images that lie beside the parts and are therefore not read."""
+    beside = [entry for entry in sorted(root.iterdir()) if not entry.name.startswith(".") and entry not in parts]
+    counts = {f"{entry.name}/": sum(1 for _ in _walk(entry)) for entry in beside if entry.is_dir()}
+    counts["files"] = sum(entry.is_file() and entry.suffix.lower() in EXTENSIONS for entry in beside)
+    found = [f"{_printable(name)} ({count:,} images)" for name, count in counts.items() if count]
+    if found:
+        read = " and ".join(part.name for part in parts)
+        say(f"only {read} of {root} {'is' if len(parts) == 1 else 'are'} read; left out: {', '.join(found)}")
+
+
 def _in_classes(files: Files) -> bool:
     return all("/" in name for name in files.names)
 
 
-def _labelled(files: Files) -> Files:
-    stray = next((name for name in files.names if "/" not in name), None)
-    if stray is not None:
+def _labelled(files: Files, say: Callable[[str], None]) -> Files:
+    stray = [name for name in files.names if "/" not in name]
+    if len(stray) == len(files.names):
         raise InputError(
-            f"{files.root / stray} lies in no class folder, so it has no label; move it or do not ask for labels"
+            f"{files.root / stray[0]} lies in no class folder, so it has no label, nor does any other image of "
+            f"{files.root}; make a folder for each class, or do not ask for labels"
         )
-    return Files(files.root, files.names, [name.split("/", 1)[0] for name in files.names])
+    if stray:
+        say(
+            f"{len(stray):,} of the images in {files.root} lie in no class folder ({_printable(stray[0])}): "
+            "they have no label, and are trained on but not evaluated on"
+        )
+    return Files(files.root, files.names, [name.rpartition("/")[0].split("/", 1)[0] for name in files.names])
 
 
 def _divided(files: Files, seed: int) -> tuple[Files, Files]:
-    order = {name: i for i, name in enumerate(sorted(set(files.classes or ())))}
-    labels = torch.tensor([order[name] for name in files.classes or ()])
-    train, test = hold_out(labels, seed)
+    order = {name: i for i, name in enumerate(sorted(set(files.classes or ()) - {""}))}
+    train, test = hold_out(torch.tensor([order.get(name, -1) for name in files.classes or ()]), seed)
     if len(test) == 0:
         raise InputError(f"{files.root} has one image a class, too few to hold out a test part; give one with test=")
     return files.take(train.tolist()), files.take(test.tolist())
@@ -168,14 +195,14 @@ def _decode(files: Files, side: int, classes: tuple[str, ...], progress: Progres
 def _numbers(files: Files, classes: tuple[str, ...]) -> torch.Tensor | None:
     if files.classes is None:
         return None
-    unknown = sorted(set(files.classes) - set(classes))
+    unknown = sorted(set(files.classes) - set(classes) - {""})
     if unknown:
         raise InputError(
             f"{files.root} holds the class {_printable(unknown[0])}, which the training images lack; "
             "use the same class folders in both"
         )
     order = {name: i for i, name in enumerate(classes)}
-    return torch.tensor([order[name] for name in files.classes])
+    return torch.tensor([order.get(name, -1) for name in files.classes])
 
 
 def _printable(name: str) -> str:

@@ -63,6 +63,7 @@ def open_source(
         other = open_one(test, size or source.train.pixels.shape[-1], None)
         source = replace(source, test=_matched(source.train, other.test or other.train, test))
     say(_summary(source))
+    _warn_of_one_class(source.train, say)
     return source
 
 
@@ -124,10 +125,20 @@ def _matched(train: ImageSet, test: ImageSet, spec: str) -> ImageSet:
     return replace(test, labels=number[test.labels], classes=train.classes)
 
 
+def _warn_of_one_class(train: ImageSet, say: Callable[[str], None]) -> None:
+    there = [] if train.labels is None else train.labels[train.labelled()].unique().tolist()
+    if len(there) == 1:
+        say(
+            f"all labelled training images are of one class, {train.classes[there[0]]}: every accuracy will be 100 % "
+            "and say nothing; give images of two classes at least, or no labels"
+        )
+
+
 def _summary(source: Source) -> str:
     train, test = source.train, source.test
     height, width = train.pixels.shape[2:]
-    known = f"{len(train.classes)} classes" if train.labels is not None else "no labels"
+    number = len(train.classes)
+    known = f"{number} class{'' if number == 1 else 'es'}" if train.labels is not None else "no labels"
     labelled = f" ({len(train.labelled()):,} labelled)" if 0 < len(train.labelled()) < len(train) else ""
     parts = [
         f"{source.name}: {len(train):,} training images{labelled}",
