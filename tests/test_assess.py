@@ -1,9 +1,13 @@
 """What an evaluation says at the terminal, and how it is kept."""
 
+import re
+
 import numpy as np
 import pytest
 
+from pairlens import commands
 from pairlens.assess import table, write_arrays
+from pairlens.errors import InputError
 
 
 def test_arrays_are_replaced_whole(tmp_path, monkeypatch):
@@ -22,6 +26,26 @@ def test_arrays_are_replaced_whole(tmp_path, monkeypatch):
     write_arrays(path, {"queries": np.arange(4)})
     assert np.load(path)["queries"].tolist() == [0, 1, 2, 3]
     assert [file.name for file in tmp_path.iterdir()] == ["neighbours.npz"]
+
+
+def test_the_command_hands_its_flags_on(tmp_path, monkeypatch):
+    given = {}
+
+    def assess(run, **flags):
+        given.update(flags)
+        raise InputError("enough")
+
+    monkeypatch.setattr("pairlens.assess.assess", assess)
+    (tmp_path / "run.json").write_text('{"call": {}}')
+    with pytest.raises(InputError, match="enough"):
+        commands.evaluate([str(tmp_path), "--solver", "sgd", "--linear-epochs", "7", "--seed", "5"])
+    assert (given["solver"], given["epochs"], given["seed"]) == ("sgd", 7, 5)
+
+
+def test_the_help_says_that_labels_hold_a_fifth_out(capsys):
+    with pytest.raises(SystemExit):
+        commands.train(["--help"])
+    assert "a fifth of each class is held out" in " ".join(re.sub("[│╭╰─╮╯]", " ", capsys.readouterr().out).split())
 
 
 def test_the_table_names_what_was_compared():

@@ -45,7 +45,8 @@ def train(argv: list[str]) -> int:
             machine: where it runs.
             method: moco_v1, moco_v2 or simclr; each has flags of its own.
             out: the run's folder; runs/SOURCE-METHOD-NUMBER by default.
-            labels: read a plain folder's sub-folder names as labels (for evaluation only).
+            labels: read a plain folder's sub-folder names as labels, for evaluation only; where the source has no test
+                part, a fifth of each class is held out of pretraining to test on (or give --test).
             test: another source to evaluate on.
             seed: of everything random.
             save_every: seconds between checkpoints.
