@@ -8,7 +8,7 @@ RUN := runs/demo-$(shell date +%Y%m%d-%H%M%S)
 .PHONY: demo test check format clean
 
 demo: $(VENV)/core.stamp  ## pretrain on generated scenes, evaluate, and write the report
-	$(BIN)/pairlens train scenes --method simclr --out $(RUN)
+	$(BIN)/pairlens train scenes --out $(RUN)
 	$(BIN)/pairlens evaluate $(RUN)
 
 test: check  ## everything that CI runs

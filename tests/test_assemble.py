@@ -15,6 +15,7 @@ from pairlens.draw import Draw
 from pairlens.environment import describe
 from pairlens.errors import InputError
 from pairlens.nets.norm import SplitBatchNorm2d
+from pairlens.optim import OptimizerName
 from pairlens.recipes import Recipe, flatten, moco_v2, simclr
 from pairlens.settings import FeatureTransform, Machine, Network, Optimisation, Views
 from pairlens.train import Training, fit
@@ -44,9 +45,9 @@ def training_of(recipe: Recipe, seed: int = 0) -> Training:
 @pytest.mark.parametrize(
     ("count", "side", "place", "expected"),
     [
-        (50_000, 32, CPU, (32, "resnet8w", "small", 256, 12, 4096, 0.0, 8)),
+        (50_000, 32, CPU, (32, "resnet8w", "small", 256, 7, 4096, 0.0, 8)),
         (50_000, 32, GPU, (32, "resnet18", "small", 256, 200, 4096, 0.0, 8)),
-        (10_000, 256, CPU, (64, "resnet8w", "small", 256, 15, 4096, 0.0, 8)),
+        (10_000, 256, CPU, (64, "resnet8w", "small", 256, 9, 4096, 0.0, 8)),
         (10_000, 256, GPU, (224, "resnet18", "imagenet", 256, 200, 4096, 0.5, 8)),
         (10_000, 96, GPU, (96, "resnet18", "imagenet", 256, 200, 4096, 0.5, 8)),
         (300, 32, CPU, (32, "resnet8w", "small", 128, 1000, 128, 0.0, 8)),
@@ -72,13 +73,20 @@ def test_what_was_said_is_kept() -> None:
     recipe = moco_v2(
         network=Network("resnet10w", "imagenet", splits=4),
         views=Views(size=24, blur=0.3),
-        optimisation=Optimisation(epochs=7, batch=20),
+        optimisation=Optimisation(epochs=7, batch=20, lr=0.3, weight_decay=0.0),
         negatives=5,
     )
     before, after = flatten(recipe), flatten(resolve(recipe, images_of(), GPU))
     assert after == before
     assert resolve(recipe, images_of(), CPU).name == "moco_v2"
     assert "negatives" not in flatten(resolve(simclr(), images_of(), CPU))
+
+
+@pytest.mark.parametrize(("optimizer", "rate"), [("sgd", 0.12), ("adamw", 4e-3), ("lars", 0.3)])
+def test_each_optimizer_has_a_rate_of_its_own(optimizer: OptimizerName, rate: float) -> None:
+    resolved = flatten(resolve(simclr(optimisation=Optimisation(optimizer=optimizer)), images_of(), CPU))
+    assert resolved["lr"] == rate
+    assert resolved["weight_decay"] is not None
 
 
 def test_resolving_twice_is_resolving_once() -> None:

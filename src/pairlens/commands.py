@@ -11,9 +11,10 @@ from tyro.conf import OmitArgPrefixes, Positional, arg
 
 from pairlens.console import Console
 from pairlens.data.download import download_cifar10
-from pairlens.pretrain import pretrain, reopen_run, start_run
-from pairlens.recipes import Recipe, find_recipe
+from pairlens.pretrain import pretrain, start_run
+from pairlens.recipes import Recipe, find_recipe, usual_recipe
 from pairlens.record.run import Run
+from pairlens.reopen import reopen_run
 from pairlens.report.page import write_report
 from pairlens.settings import Machine
 
@@ -22,14 +23,15 @@ EXIT = {"finished": 0, "interrupted": 128 + signal.SIGINT, "terminated": 128 + s
 
 def train(argv: list[str]) -> int:
     """`pairlens train SOURCE [--method NAME] [flags]`."""
-    constructor = find_recipe(_method(argv))
+    method = _method(argv)
+    constructor = find_recipe(method)
 
     def command(
         source: Positional[str],
         *,
         recipe: Annotated[Recipe, arg(constructor=constructor)],
         machine: Machine = Machine(),
-        method: str = "moco_v2",
+        method: str = method,
         out: Path | None = None,
         labels: bool = False,
         test: str | None = None,
@@ -43,7 +45,7 @@ def train(argv: list[str]) -> int:
             source: a folder of images, a data set's folder, a .npy or .npz file, "scenes" or "scenes:shortcut".
             recipe: the method's own arguments.
             machine: where it runs.
-            method: moco_v1, moco_v2 or simclr; each has flags of its own.
+            method: moco_v1, moco_v2, simclr or scenes_simclr; each has flags of its own.
             out: the run's folder; runs/SOURCE-METHOD-NUMBER by default.
             labels: read a plain folder's sub-folder names as labels, for evaluation only; where the source has no test
                 part, a fifth of each class is held out of pretraining to test on (or give --test).
@@ -61,6 +63,7 @@ def train(argv: list[str]) -> int:
             labels=labels,
             test=test,
             seed=seed,
+            record=record,
             argv=argv,
             say=console.say,
             progress=console.decoding,
@@ -72,7 +75,7 @@ def train(argv: list[str]) -> int:
         )
         console.say(f"run folder: {folder}")
         watch = console.training(training)
-        state = pretrain(folder, training, images, save_every=save_every, record=record, watch=watch, say=console.say)
+        state = pretrain(folder, training, images, save_every=save_every, watch=watch, say=console.say)
         return _finish(folder, console, state)
 
     return _parse(command, "train", argv)
@@ -188,7 +191,7 @@ def _method(argv: list[str]) -> str:
             return after
         if here.startswith("--method="):
             return here.removeprefix("--method=")
-    return "moco_v2"
+    return usual_recipe(next((word for word in argv if word.split(":")[0] == "scenes"), ""))
 
 
 def _finish(folder: Path, console: Console, state: str) -> int:

@@ -82,10 +82,10 @@ class Optimisation:
     """Parts in which a batch is compared one after the other, to save memory."""
     optimizer: OptimizerName = "sgd"
     """sgd, adamw or lars."""
-    lr: float = 0.12
-    """Learning rate for a batch of 256; it is scaled in proportion to the batch."""
-    weight_decay: float = 5e-4
-    """Weight decay."""
+    lr: float | None = None
+    """Learning rate for a batch of 256, scaled in proportion to the batch; by default the optimiser's own."""
+    weight_decay: float | None = None
+    """Weight decay; by default the optimiser's own."""
     schedule: Literal["cosine", "steps"] = "cosine"
     """cosine, or steps: a tenth at 60 % and again at 80 % of the training."""
     warmup: float = 0.0
@@ -139,9 +139,35 @@ class FeatureTransform:
             )
             if alpha is not None
         ]
+        self._check_effect()
         if not parts:
             return identity
         return starting_at(self.ft_start, chain(*parts)) if self.ft_start else chain(*parts)
+
+    @property
+    def mixes_positives(self) -> bool:
+        """Whether positives are transformed."""
+        return self.extrapolate is not None or self.interpolate_positives is not None
+
+    @property
+    def mixes_negatives(self) -> bool:
+        """Whether negatives are transformed."""
+        return self.interpolate is not None or self.extrapolate_negatives is not None
+
+    def _check_effect(self) -> None:
+        """An argument that shapes a transformation which is not asked for is a mistake."""
+        either = self.mixes_positives or self.mixes_negatives
+        shapes = {
+            "gradient": self.mixes_positives,
+            "negatives_see": self.mixes_positives,
+            "union": self.mixes_negatives,
+        }
+        for name in ("per", "renormalise", "ft_start", *shapes):
+            if getattr(self, name) != getattr(FeatureTransform, name) and not shapes.get(name, either):
+                raise InputError(
+                    f"{name} shapes a feature transformation that is not asked for; add extrapolate (positives; the "
+                    "paper: 2.0) or interpolate (negatives; 1.6), or leave it out"
+                )
 
 
 @dataclass(frozen=True)

@@ -140,7 +140,7 @@ def test_colour_texture_and_rotation_say_nothing_of_the_class():
 
 def test_raw_pixels_are_neither_useless_nor_enough():
     plain, shortcut = (knn_accuracy(scenes(setting, 32, 10_000, 1000)) for setting in ("plain", "shortcut"))
-    assert 0.45 < plain < 0.65
+    assert 0.5 < plain < 0.75
     assert shortcut < plain - 0.1
 
 
@@ -152,8 +152,8 @@ def test_shortcut_grounds_are_unlike():
         border = torch.cat([pixels[:, :, 0], pixels[:, :, -1]], 2).flatten(1)
         apart = torch.cdist(border, border).fill_diagonal_(torch.inf)
         closest[setting] = apart.min().item() / border.shape[1] ** 0.5
-    assert closest["shortcut"] > 40  # levels of 255, root mean square
-    assert closest["plain"] < 20
+    assert closest["shortcut"] > 25  # levels of 255, root mean square
+    assert closest["plain"] < 10
 
 
 def test_rgb_is_python_colorsys():

@@ -19,7 +19,8 @@ from pairlens.errors import InputError
 
 Setting = Literal["plain", "shortcut"]
 CHUNK = 500  # images drawn at a time: bounds the memory, and is part of what a seed means
-TURN = 15.0  # degrees: digits lean by up to this much either way, so that a 6 never becomes a 9
+TURN = 20.0  # degrees: digits lean by up to this much either way, so that a 6 never becomes a 9
+MILD = 0.04  # amplitude of a texture; at four times as much training learns the texture before the digit
 DIGIT = (20 / 32, 28 / 32)  # side of a digit's square, fractions of the image
 
 
@@ -42,7 +43,7 @@ def make_scenes(
     of the digit. From one seed both settings draw the same digits at the same places.
 
     Factors (`ImageSet.factors`, [N] each): "class"; "hue" of the digit in turns, independent of the class; "rotation"
-    in degrees counter-clockwise, uniform within 15 either way; "texture", an index into `textures.TEXTURES`;
+    in degrees counter-clockwise, uniform within 20 either way; "texture", an index into `textures.TEXTURES`;
     "original", the row of `load_digits`. Boxes are tight around the visible ink. Every fifth original of a class,
     whatever the seed, belongs to the test set alone. The same arguments give the same bytes.
 
@@ -129,10 +130,10 @@ def _draw_chunk(
 
     if setting == "plain":
         value = torch.where(light, 0.8 + 0.2 * uniform[7], 0.1 + 0.25 * uniform[7])
-        ground = gradients(size, light, grounds) + 0.15 * textures(kind, size, grounds)
+        ground = gradients(size, light, grounds) + MILD * textures(kind, size, grounds)
     else:
         value = torch.where(light, 1.0, 0.25)
-        ground = weaves(size, batch, grounds) + 0.15 * textures(kind, size, grounds)
+        ground = weaves(size, batch, grounds) + MILD * textures(kind, size, grounds)
         halo = F.max_pool2d(alpha, 3, stride=1, padding=1)  # a thin outline keeps the digit legible
         ground = torch.lerp(ground, torch.where(light, 0.0, 1.0)[:, None, None, None], halo)
     colour = rgb(hue, 0.55 + 0.45 * uniform[8], value)

@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int64
 from torch import Tensor
 
+WAVES = 4.5  # of a texture across the image
 TEXTURES = ("none", "stripes", "checks", "dots", "clouds")
 """What the factor "texture" counts."""
 
@@ -20,13 +21,17 @@ def rgb(hue: Float[Tensor, "B"], saturation: Float[Tensor, "B"], value: Float[Te
 
 
 def gradients(size: int, dark: Tensor, generator: torch.Generator) -> Float[Tensor, "B 3 S S"]:
-    """Gradients between two colours in a random direction; dark colours where `dark` [B] is True, else light ones."""
+    """Pale gradients between two colours of nearly one lightness; dark where `dark` [B] is True, else light ones.
+
+    Strong ones would tell instances apart through jitter and gray alike.
+    """
     batch = len(dark)
     uniform = torch.rand(7, batch, generator=generator)
+    uniform[5] = torch.lerp(uniform[2], uniform[5], 0.3)
     ends = []
     for hue, saturation, level in (uniform[:3], uniform[3:6]):
         value = torch.where(dark, 0.65 * level, 0.45 + 0.55 * level)
-        ends.append(rgb(hue, torch.where(dark, 1.0, 0.6) * saturation, value)[:, :, None, None])
+        ends.append(rgb(hue, torch.where(dark, 0.5, 0.3) * saturation, value)[:, :, None, None])
     x, _ = _turned_axes(size, uniform[6])
     return torch.lerp(ends[0], ends[1], (0.5 + 0.7 * x).clamp_(0, 1)[:, None])
 
@@ -48,12 +53,14 @@ def weaves(size: int, batch: int, generator: torch.Generator) -> Float[Tensor, "
 
 
 def textures(kind: Int64[Tensor, "B"], size: int, generator: torch.Generator) -> Float[Tensor, "B 1 S S"]:
-    """A gray pattern in [-1, 1] for each image, of the kind that `TEXTURES` names, at a random phase and direction."""
+    """A gray pattern in [-1, 1] for each image, of the kind that `TEXTURES` names, at a random phase.
+
+    Direction and scale are the kind's own: they would tell images of one kind apart.
+    """
     batch = len(kind)
-    uniform = torch.rand(4, batch, generator=generator)
-    waves = (3 + 3 * uniform[3])[:, None, None] * 2 * torch.pi
-    x, y = _turned_axes(size, uniform[0])
-    u, v = x * waves + 2 * torch.pi * uniform[1, :, None, None], y * waves + 2 * torch.pi * uniform[2, :, None, None]
+    phase = 2 * torch.pi * torch.rand(2, batch, generator=generator)[:, :, None, None]
+    x, y = _turned_axes(size, torch.full((batch,), 1 / 8))
+    u, v = (2 * torch.pi * WAVES * axis + shift for axis, shift in zip((x, y), phase, strict=True))
     clouds = F.interpolate(torch.rand(batch, 1, 6, 6, generator=generator) * 2 - 1, size, mode="bicubic")[:, 0]
     patterns = torch.stack(
         [
