@@ -147,7 +147,9 @@ def test_hostile_text_does_nothing(browser, tmp_path: Path) -> None:
 def test_several_runs_are_compared(browser, tmp_path: Path) -> None:
     runs = [
         fake_run.make(tmp_path / "a", steps=200, transformed=False),
-        fake_run.make(tmp_path / "b", steps=20_000, every=50, arguments={"momentum": 0.5}, spaces=("z", "color")),
+        fake_run.make(
+            tmp_path / "b", steps=20_000, every=50, batch=64, arguments={"momentum": 0.5}, spaces=("z", "color")
+        ),
         fake_run.make(tmp_path / "c", steps=120, labelled=False, state="running"),
     ]
     page = write_report([Run.open(r) for r in runs], tmp_path / "page.html")
@@ -162,6 +164,20 @@ def test_several_runs_are_compared(browser, tmp_path: Path) -> None:
         assert {b.inner_text() for b in pressed.all()} == {"b"}  # in every panel
         assert opened.locator("#pairs .distribution:visible").count() == 1
         assert undrawn(opened) == 0
+        loss = "document.querySelector('.plot-loss .chart')"
+        ends = f"{loss}._fullData.filter(t => t.line.width === 2).map(t => t.x.at(-1))"
+        assert opened.evaluate(ends) == pytest.approx([199, 19_975, 19_975, 71], abs=30)
+        opened.locator("#curves .switch[data-group=axis] button").nth(1).click()
+        opened.wait_for_selector("html[data-ready]")
+        assert opened.evaluate(ends) == pytest.approx([199 / 39, 19_975 / 156, 19_975 / 156, 71 / 39], rel=0.01)
+        guess = f"{loss}._fullData.filter(t => t.line.dash === 'dash' && t.x.length === 2)[0].x[1]"
+        assert opened.evaluate(guess) == pytest.approx(19_975 / 156, rel=0.01)
+        assert opened.evaluate(f"{loss}.layout.xaxis.title.text") == "epoch"
+        knn = "document.querySelector('#accuracy .chart')"
+        assert opened.evaluate(f"{knn}.layout.xaxis.title.text") == "epoch"
+        opened.locator("#scores .switch[data-group=axis] button").nth(0).click()
+        opened.wait_for_selector("html[data-ready]")
+        assert opened.evaluate(ends) == pytest.approx([199, 19_975, 19_975, 71], abs=30)
 
 
 def test_a_run_that_has_only_begun(browser, tmp_path: Path) -> None:

@@ -240,6 +240,18 @@ def test_thin_lines_are_explained_where_there_are_any(tmp_path: Path, run: Run) 
     assert {t.line.color for t in figure.data if t.line.width == 2} == {POSITIVE}  # one curve: the colour of its kind
 
 
+def test_epochs_are_offered_where_every_run_counts_them(tmp_path: Path, run: Run) -> None:
+    folder = fake_run.make(tmp_path / "r", steps=60)
+    info = json.loads((folder / "run.json").read_text())
+    del info["steps_per_epoch"]
+    (folder / "run.json").write_text(json.dumps(info))
+    found = [c for r in (run, Run.open(folder)) if isinstance(c := curves.compute(r), curves.Curves)]
+    assert "Over epochs" in curves.draw(found[:1], ["a"], [0])
+    assert "Over epochs" not in curves.draw(found, ["a", "b"], [0, 1])
+    assert {t.meta["epoch"] for t in curves.plot(found[:1], ["a"], [0], TRAINING[0]).data} == {39}
+    assert any(t.meta is None for t in curves.plot(found, ["a", "b"], [0, 1], TRAINING[0]).data)
+
+
 def test_a_space_has_one_dash_in_every_run(tmp_path: Path, run: Run) -> None:
     other = Run.open(fake_run.make(tmp_path / "r", spaces=("color", "z"), steps=60))
     found = [c for r in (run, other) if isinstance(c := curves.compute(r), curves.Curves)]

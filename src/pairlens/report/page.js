@@ -28,10 +28,25 @@
     return Object.fromEntries(Object.entries(value).map(([k, v]) => [k, words.has(k) ? v : themed(v)]));
   }
 
+  // Overlaid curves are made in steps; where every trace tells how many make an epoch they can stand over epochs.
+  let axis = "step";
+  const countsEpochs = (element) => sources.get(element).data.every((trace) => trace.meta?.epoch);
+  const numbers = (spec) => (Array.isArray(spec) ? spec : new Float32Array(bytesOf(spec)));
+  const bytesOf = (spec) => Uint8Array.from(atob(spec.bdata), (c) => c.charCodeAt(0)).buffer;
+  function overEpochs(figure) {
+    for (const trace of figure.data) {
+      trace.x = numbers(trace.x).map((step) => step / trace.meta.epoch);
+      trace.hovertemplate = trace.hovertemplate?.replace(/^step %\{x:[^}]*\}/, "epoch %{x:.2f}");
+    }
+    figure.layout.xaxis.title.text = "epoch";
+  }
+
+  const look = (element) => root.dataset.theme + (countsEpochs(element) ? axis : "");
   function draw(element) {
     const figure = structuredClone(themed(sources.get(element)));
     if (touch) figure.layout.dragmode = false; // a finger on a figure scrolls the page
-    element.dataset.theme = root.dataset.theme;
+    if (axis === "epoch" && countsEpochs(element)) overEpochs(figure);
+    element.dataset.look = look(element);
     return Plotly.react(element, figure.data, figure.layout, config).then(() => {
       element.dataset.drawn = "true";
       wire(element);
@@ -39,9 +54,9 @@
   }
 
   const shown = (element) => element.offsetParent !== null;
-  const stale = (element) => element.dataset.theme !== root.dataset.theme;
+  const stale = (element) => element.dataset.look !== look(element);
 
-  // Draws what is visible and not yet drawn in this theme, a figure at a time so that the page stays responsive.
+  // Draws what is visible and not yet drawn as it should look, a figure at a time so that the page stays responsive.
   let drawing = false;
   async function drawAll() {
     if (drawing) return;
@@ -58,8 +73,7 @@
   // The distribution at a step ----------------------------------------------------------------------------------
   function matrix(spec) { // plotly's typed arrays as rows
     if (Array.isArray(spec)) return spec;
-    const bytes = Uint8Array.from(atob(spec.bdata), (c) => c.charCodeAt(0));
-    const values = new Float32Array(bytes.buffer);
+    const values = numbers(spec);
     const columns = Number(spec.shape.split(",")[1]);
     return Array.from({ length: values.length / columns }, (_, i) => values.subarray(i * columns, (i + 1) * columns));
   }
@@ -124,6 +138,7 @@
     if (!button) return;
     const { group } = button.parentElement.dataset;
     const { value } = button.dataset;
+    if (group === "axis") axis = value;
     const before = button.getBoundingClientRect().top;
     for (const set of document.querySelectorAll(".switch")) {
       if (set.dataset.group !== group) continue;

@@ -11,6 +11,7 @@ import numpy as np
 import plotly.graph_objects as go
 
 from pairlens.record.run import Run
+from pairlens.report.axes import axis_switch, in_epochs, steps_per_epoch
 from pairlens.report.html import Html, chart, join, tag, user
 from pairlens.report.plots import SCORES, TRAINING, Plot
 from pairlens.report.read import Missing, Start, column, transform_start
@@ -28,6 +29,7 @@ class Curves:
     raw: Mapping[str, Mapping[str, Curve]]  # before the feature transform, where that changed anything
     chance: Mapping[str, float]  # log(K+1) of each space
     start: Start | None  # of the feature transform, where it begins late
+    epoch: float | None  # steps
 
 
 def compute(run: Run) -> Curves | Missing:
@@ -61,7 +63,7 @@ def _compute(run: Run, plots: tuple[Plot, ...]) -> Curves | Missing:
     chance = {s: math.log(v["negatives"] + 1) for s, v in run.info["spaces"].items() if v.get("negatives")}
     if not found:
         return Missing("The recorded statistics hold none of the known columns, so there are no curves.")
-    return Curves(plots, found, raw, chance, transform_start(run))
+    return Curves(plots, found, raw, chance, transform_start(run), steps_per_epoch(run))
 
 
 def plot(found: Sequence[Curves], names: Sequence[str], places: Sequence[int], of: Plot) -> go.Figure:
@@ -70,16 +72,19 @@ def plot(found: Sequence[Curves], names: Sequence[str], places: Sequence[int], o
     drawn_curves = []
     spaces = _spaces(found)
     for one, name, place in zip(found, names, places, strict=True):
+        of_run: list[go.Scatter] = []
         for space, curve in one.curves.get(of.key, {}).items():
             parts = [name] * (len(found) > 1) + [space] * (len(spaces) > 1 and space != "")
             style = _style(place, spaces.index(space) if space else 0, len(found), len(spaces), of.kind)
             label = plot_text(" \u00b7 ".join(parts), 40) if parts else ""
             if before := one.raw.get(of.key, {}).get(space):
-                traces.append(_line(before, style, f"{label} before the transform".strip(), of.form, 1.1))
-            traces += _curve(curve, style, label, of.form)
+                of_run.append(_line(before, style, f"{label} before the transform".strip(), of.form, 1.1))
+            of_run += _curve(curve, style, label, of.form)
             drawn_curves.append(curve)
+        in_epochs(of_run, one.epoch)
+        traces += of_run
     chances = sorted({round(v, 6) for one in found for v in one.chance.values()}) if of.key == "loss" else []
-    traces += [_chance(value, max(float(c.step[-1]) for c in drawn_curves)) for value in chances]
+    traces += [_chance(value, found) for value in chances]
     drawn = figure(traces, "step", "")
     for value in chances:
         words = {"text": f"log(K+1) = {value:.2f}", "showarrow": False, "font": {"color": MUTED, "size": 11.5}}
@@ -158,15 +163,20 @@ def _line(curve: Curve, style: Style, name: str, form: str, width: float) -> go.
     )
 
 
-def _chance(value: float, last: float) -> go.Scatter:
-    """The loss of a guess among the positive and K negatives, as a line."""
-    return go.Scatter(
+def _chance(value: float, found: Sequence[Curves]) -> go.Scatter:
+    """The loss of a guess among the positive and K negatives, as a line as long as the longest run."""
+    ends = [(float(c.step[-1]), one.epoch) for one in found for c in one.curves.get("loss", {}).values()]
+    last = max(end for end, _ in ends)
+    line = go.Scatter(
         x=[0, last],
         y=[value, value],
         mode="lines",
         line={"color": MUTED, "width": 1.3, "dash": "dash"},
         hoverinfo="skip",
     )
+    epochs = max(end / (epoch or 1.0) for end, epoch in ends)
+    in_epochs([line], last / epochs if epochs and all(epoch for _, epoch in ends) else 1.0)
+    return line
 
 
 def _spans_decades(curves: Sequence[Curve]) -> bool:
@@ -194,7 +204,8 @@ def draw(found: Sequence[Curves], names: Sequence[str], places: Sequence[int]) -
     kind = "scores multiples" if found[0].plots is SCORES else "multiples"
     said = _BAND + (_THIN if any(one.raw for one in found) else "")
     starts = [_start(one, name, len(found) > 1) for one, name in zip(found, names, strict=True) if one.start]
-    return join([legend, tag("div", {"class": kind}, *cells), tag("p", {"class": "aside"}, said, *starts)])
+    top = tag("div", {"class": "toolbar"}, axis_switch([one.epoch for one in found]), legend)
+    return join([top, tag("div", {"class": kind}, *cells), tag("p", {"class": "aside"}, said, *starts)])
 
 
 def _start(of: Curves, name: str, several: bool) -> Html:

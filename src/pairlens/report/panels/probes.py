@@ -8,6 +8,7 @@ import plotly.graph_objects as go
 from jaxtyping import Float
 
 from pairlens.record.run import Run
+from pairlens.report.axes import axis_switch, in_epochs, steps_per_epoch
 from pairlens.report.html import Html, chart, tag
 from pairlens.report.read import Missing, column
 from pairlens.report.text import percent, plot_text
@@ -20,6 +21,7 @@ class Probes:
 
     step: Float[np.ndarray, "P"]
     knn: Float[np.ndarray, "P"]
+    epoch: float | None  # steps
 
 
 def compute(run: Run) -> Probes | Missing:
@@ -27,7 +29,7 @@ def compute(run: Run) -> Probes | Missing:
     step, knn = column(run.probes, "step"), column(run.probes, "knn")
     if step is None or knn is None:
         return Missing("The run was not probed while it trained, so there is no accuracy curve.")
-    return Probes(np.asarray(step, np.float64), np.asarray(knn, np.float64))
+    return Probes(np.asarray(step, np.float64), np.asarray(knn, np.float64), steps_per_epoch(run))
 
 
 def plot(found: Sequence[Probes], names: Sequence[str], places: Sequence[int]) -> go.Figure:
@@ -37,16 +39,17 @@ def plot(found: Sequence[Probes], names: Sequence[str], places: Sequence[int]) -
         style = run_style(place)
         traces.append(
             go.Scatter(
-                x=one.step,
+                x=one.step.astype(np.float32),
                 y=one.knn,
                 name=plot_text(name),
                 mode="lines+markers",
                 line={"color": style.color, "dash": style.dash, "width": 2},
                 marker={"size": 6},
-                hovertemplate="step %{x:,}: %{y:.1%}"
+                hovertemplate="step %{x:,.0f}: %{y:.1%}"
                 + ("<extra>%{fullData.name}</extra>" if len(found) > 1 else "<extra></extra>"),
             )
         )
+        in_epochs(traces[-1:], one.epoch)
     drawn = figure(traces, "step", "kNN accuracy, validation", legend=len(found) > 1)
     return drawn.update_yaxes(tickformat=".0%", rangemode="tozero").update_xaxes(tickformat=",")
 
@@ -62,5 +65,6 @@ def draw(found: Sequence[Probes], names: Sequence[str], places: Sequence[int]) -
         {},
         tag("h3", {}, "While it trained"),
         tag("p", {"class": "aside"}, sentence),
+        axis_switch([one.epoch for one in found]) if len(found) > 1 else None,
         chart(plot(found, names, places), alt, 330),
     )

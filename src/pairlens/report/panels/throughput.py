@@ -8,6 +8,7 @@ import plotly.graph_objects as go
 from jaxtyping import Float
 
 from pairlens.record.run import Run
+from pairlens.report.axes import in_epochs, steps_per_epoch
 from pairlens.report.html import Html, chart, tag
 from pairlens.report.read import Missing, column
 from pairlens.report.text import listed, number, percent, plot_text
@@ -26,6 +27,7 @@ class Throughput:
     median: Mapping[str, float]  # part -> seconds
     rate: Curve  # images a second
     median_rate: float
+    epoch: float | None  # steps
 
 
 def compute(run: Run) -> Throughput | Missing:
@@ -44,6 +46,7 @@ def compute(run: Run) -> Throughput | Missing:
         median={p: float(np.median(v)) for p, v in parts.items()},
         rate=thin(step, rate),
         median_rate=float(np.median(rate)),
+        epoch=steps_per_epoch(run),
     )
 
 
@@ -83,7 +86,7 @@ def compare(found: Sequence[Throughput], names: Sequence[str], places: Sequence[
         style = run_style(place)
         traces.append(
             go.Scatter(
-                x=one.rate.step,
+                x=one.rate.step.astype(np.float32),
                 y=one.rate.mean.astype(np.float32),
                 mode="lines",
                 name=plot_text(name),
@@ -91,6 +94,7 @@ def compare(found: Sequence[Throughput], names: Sequence[str], places: Sequence[
                 hovertemplate="step %{x:,.0f}: %{y:,.0f} images/s<extra></extra>",
             )
         )
+        in_epochs(traces[-1:], one.epoch)
     drawn = figure(traces, "step", "images/s", legend=len(found) > 1)
     return drawn.update_yaxes(rangemode="tozero", tickformat=",").update_xaxes(tickformat=",")
 
