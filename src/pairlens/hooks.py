@@ -1,6 +1,7 @@
 """What happens beside the steps: checkpoints, kNN probes, the status file, and a way to stop."""
 
 import signal
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,7 +17,7 @@ from pairlens.evaluate.probe import probe, validation_split
 from pairlens.record.checkpoint import save_checkpoint
 from pairlens.record.recorder import Recorder
 from pairlens.record.run import write_json
-from pairlens.record.table import Table
+from pairlens.record.table import Table, rows_before
 from pairlens.train import Training
 
 PROBES = 10  # kNN probes in the course of a run, at ends of epochs
@@ -59,8 +60,7 @@ class Prober:
     def __init__(self, folder: Path, source: Source, t: Training) -> None:
         path = folder / "probes.npy"
         dtype = np.dtype([("step", "<i8"), ("epoch", "<f4"), ("knn", "<f4")])
-        done = int((np.load(path)["step"] <= t.step).sum()) if path.exists() else 0
-        self.table, self.images = Table(path, dtype, done), source.train
+        self.table, self.images = Table(path, dtype, rows_before(path, t.step + 1)), source.train
         self.split = validation_split(source.train, seed=0)
         self.at = {max(1, round(t.epochs * (i + 1) / PROBES)) * len(t.batches) for i in range(PROBES)}
 
@@ -83,7 +83,7 @@ class Prober:
 def stopped_by_signals(t: Training) -> Iterator[list[int]]:
     """Let Ctrl-C and SIGTERM end the training after the step at hand; a second Ctrl-C ends it at once.
 
-    Gives the list of the signals that came.
+    Gives the list of the signals that came. Only a program's main thread gets signals: elsewhere nothing is changed.
     """
     came: list[int] = []
 
@@ -92,7 +92,8 @@ def stopped_by_signals(t: Training) -> Iterator[list[int]]:
         t.stop = True
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
-    before = {s: signal.signal(s, stop) for s in (signal.SIGINT, signal.SIGTERM)}
+    mine = threading.current_thread() is threading.main_thread()
+    before = {s: signal.signal(s, stop) for s in (signal.SIGINT, signal.SIGTERM) if mine}
     try:
         yield came
     finally:

@@ -5,6 +5,7 @@ It draws no randomness, changes no tensor of the training, and waits for the dev
 
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -13,7 +14,7 @@ from torch import Tensor
 from pairlens.clock import PHASES, Laps, seconds
 from pairlens.record.observers import BINS, histograms, scalars
 from pairlens.record.samples import write_sample
-from pairlens.record.table import Table
+from pairlens.record.table import Table, rows_before
 from pairlens.train import Outcome, Training
 
 HOST = [("step", "<i8"), ("epoch", "<f4"), ("seconds", "<f8"), ("learning_rate", "<f4"), ("images", "<i4")]
@@ -51,10 +52,8 @@ class Recorder:
         self.begun = time.monotonic() - spent
         self.names, self.counted = columns(spaces), [name for name, *_ in histogram_columns(spaces)]
         device_columns = [(name, "<f4") for name in self.names]
-        self.statistics = Table(folder / "statistics.npy", np.dtype([*HOST, *device_columns, *TIMES]), start)
-        self.histograms = Table(
-            folder / "histograms.npy", np.dtype([("step", "<i8"), *histogram_columns(spaces)]), -(-start // every)
-        )
+        self.statistics = table(folder / "statistics.npy", [*HOST, *device_columns, *TIMES], start)
+        self.histograms = table(folder / "histograms.npy", [("step", "<i8"), *histogram_columns(spaces)], start)
         self.ring = torch.zeros(block, len(self.names), device=device)
         self.host = np.zeros(block, self.statistics.dtype)
         self.laps: list[Laps] = []
@@ -127,6 +126,11 @@ SPACE_COLUMNS = (
     "raw_negative_variance", "alignment", "uniformity", "feature_std",
 )  # fmt: skip
 HISTOGRAMS = ("positive", "negative", "raw_positive", "raw_negative")
+
+
+def table(path: Path, columns: list[Any], start: int) -> Table:
+    """A table to go on with at step `start`: rows of that step and later ones, of an earlier attempt, are cut off."""
+    return Table(path, np.dtype(columns), rows_before(path, start))
 
 
 def columns(spaces: tuple[str, ...]) -> list[str]:
