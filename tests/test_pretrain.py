@@ -6,6 +6,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -13,15 +14,19 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from safetensors.torch import load_file
 
+from pairlens import pretrain as pretraining
 from pairlens.cli import run
 from pairlens.console import Console
 from pairlens.errors import InputError
-from pairlens.pretrain import pretrain, reopen_run, start_run
+from pairlens.pretrain import pretrain, start_run
 from pairlens.recipes import Recipe, moco_v2, simclr
 from pairlens.record.checkpoint import checkpoints
+from pairlens.record.disk import locked
 from pairlens.record.run import Run
+from pairlens.reopen import reopen_run
 from pairlens.settings import FeatureTransform, Machine, Network, Optimisation
 from pairlens.train import Observer, Outcome, Training
 
@@ -58,10 +63,10 @@ def moco(epochs: int = 2) -> Recipe:
     )
 
 
-def begin(folder: Path, source: str, recipe: Recipe | None = None, **arguments: Any) -> str:
+def begin(folder: Path, source: str, recipe: Recipe | None = None, record: bool = True, **arguments: Any) -> str:
     """Start a run of 8 steps and train it."""
     recipe = recipe or moco()
-    folder, training, images, _ = start_run(source, recipe, folder=folder, machine=MACHINE, say=quiet)
+    folder, training, images, _ = start_run(source, recipe, folder=folder, machine=MACHINE, record=record, say=quiet)
     return pretrain(folder, training, images, say=quiet, **arguments)
 
 
@@ -111,8 +116,8 @@ def test_a_finished_run_holds_all_that_its_layout_names(whole: Path) -> None:
     assert found.info["spaces"]["z"] == {"negatives": 40, "temperature": 0.1}
     assert found.call["arguments"]["batch"] == 52
     assert sorted(path.name for path in whole.iterdir()) == [
-        "checkpoints", "encoder.safetensors", "events.jsonl", "histograms.npy", "probes.npy", "run.json", "samples",
-        "statistics.npy", "status.json",
+        "checkpoints", "encoder.safetensors", "events.jsonl", "histograms.npy", "lock", "probes.npy", "run.json",
+        "samples", "statistics.npy", "status.json",
     ]  # fmt: skip
 
 
@@ -268,10 +273,14 @@ def test_kill_minus_nine_in_mid_epoch_and_resume_equal_an_uninterrupted_run(sour
     assert [event["kind"] for event in Run.open(one).events] == ["begun", "resumed", "finished"]
 
 
-def test_sigterm_to_the_command_gives_its_exit_code(source: str, tmp_path: Path) -> None:
+def test_a_run_in_training_is_not_resumed_and_sigterm_gives_its_exit_code(
+    source: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     folder = tmp_path / "run"
     process = start_process("train", source, *FLAGS, "--epochs", "400", "--out", str(folder), "--save-every", "0")
     wait_for_step(process, folder, 2)
+    assert run(["resume", str(folder)]) == 2
+    assert f"another process is training the run {folder}" in capsys.readouterr().err
     process.terminate()
     out, error = process.communicate(timeout=60)
     assert process.returncode == 128 + signal.SIGTERM
@@ -365,3 +374,124 @@ def test_a_run_gets_the_next_free_folder(source: str, tmp_path: Path, monkeypatc
     spaced = tmp_path / "my photos, all.npz"
     shutil.copy(source, spaced)
     assert start_run(str(spaced), moco(), machine=MACHINE, say=quiet)[0].name == "my-photos--all.npz-moco_v2-1"
+
+
+def test_two_starts_at_once_get_folders_of_their_own(
+    source: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    mkdir = Path.mkdir
+
+    def late(self: Path, *arguments: Any, **named: Any) -> None:
+        """Another process makes the first folder in the very moment before."""
+        if self.name.endswith("-1"):
+            os.makedirs(self, exist_ok=True)
+        mkdir(self, *arguments, **named)
+
+    monkeypatch.setattr(Path, "mkdir", late)
+    assert start_run(source, moco(), machine=MACHINE, say=quiet)[0].name == "images.npz-moco_v2-2"
+
+
+def test_a_start_that_another_overtook_leaves_the_other_alone(
+    source: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assemble = pretraining.assemble
+
+    def slowly(*arguments: Any) -> Training:
+        (tmp_path / "run").mkdir()
+        (tmp_path / "run" / "run.json").write_text("another's", encoding="utf-8")
+        return assemble(*arguments)
+
+    monkeypatch.setattr(pretraining, "assemble", slowly)
+    with pytest.raises(InputError, match="another run has just begun in the folder"):
+        start_run(source, moco(), folder=tmp_path / "run", machine=MACHINE, say=quiet)
+    assert (tmp_path / "run" / "run.json").read_text(encoding="utf-8") == "another's"
+
+
+def test_only_one_process_trains_a_run(source: str, tmp_path: Path) -> None:
+    folder = interrupted(tmp_path / "run", source)
+    training, images, seconds = reopen_run(folder, quiet)
+    before = (folder / "statistics.npy").read_bytes()
+    with locked(folder):
+        with pytest.raises(InputError, match="another process is training the run"):
+            reopen_run(folder, quiet)
+        with pytest.raises(InputError, match="another process is training the run"):
+            pretrain(folder, training, images, seconds=seconds, say=quiet)
+    assert (folder / "statistics.npy").read_bytes() == before
+    assert go_on(folder) == "finished"
+    with pytest.raises(InputError, match=r"trained the run .* on to step 8 meanwhile; resume it again"):
+        pretrain(folder, training, images, seconds=seconds, say=quiet)
+    assert Run.open(folder).status["state"] == "finished"
+
+
+def test_a_run_without_records_goes_on_without(whole: Path, source: str, tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    assert begin(folder, source, record=False, watch=signalling(signal.SIGINT, 2)) == "interrupted"
+    assert go_on(folder) == "finished"
+    found = Run.open(folder)
+    assert (len(found.statistics), len(found.histograms), found.sample_files()) == (0, 0, [])
+    a, b = load_file(whole / "encoder.safetensors"), load_file(folder / "encoder.safetensors")
+    assert all(torch.equal(a[name], b[name]) for name in a)
+
+
+@pytest.mark.parametrize("text", ["", '{"state": "runn'])
+def test_a_damaged_status_or_an_empty_table_stops_no_run(source: str, tmp_path: Path, text: str) -> None:
+    folder = interrupted(tmp_path / "run", source)
+    (folder / "status.json").write_text(text, encoding="utf-8")
+    (folder / "statistics.npy").write_bytes(b"")  # a kill between making and filling it
+    assert go_on(folder) == "finished"
+    found = Run.open(folder)
+    assert found.status["state"] == "finished"
+    assert found.statistics["step"].tolist() == list(range(3, 8))  # rows may begin later
+
+
+def test_rows_that_begin_later_are_cut_by_their_step(source: str, tmp_path: Path) -> None:
+    folder = interrupted(tmp_path / "run", source)  # checkpoints at 2 and 3
+    (folder / "statistics.npy").unlink()
+    assert go_on(folder, watch=signalling(signal.SIGINT, 5), save_every=0.0) == "interrupted"
+    assert Run.open(folder).statistics["step"].tolist() == [3, 4, 5]
+    shutil.rmtree(checkpoints(folder / "checkpoints")[-1])
+    assert go_on(folder) == "finished"  # from step 5
+    assert Run.open(folder).statistics["step"].tolist() == [3, 4, 5, 6, 7]
+
+
+def test_a_training_outside_the_main_thread_runs_without_signals(whole: Path, source: str, tmp_path: Path) -> None:
+    states: list[str] = []
+    thread = threading.Thread(target=lambda: states.append(begin(tmp_path / "run", source)))
+    thread.start()
+    thread.join(timeout=60)
+    assert states == ["finished"]
+    assert_same_run(whole, tmp_path / "run")
+
+
+def test_a_full_disk_ends_in_a_sentence(source: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    resource = pytest.importorskip("resource", reason="limits of a process are a thing of Unix")
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, hard))  # bytes a file; a checkpoint takes more
+    try:
+        code = run(["train", source, *FLAGS, "--out", str(tmp_path / "run"), "--save-every", "0"])
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert code == 2
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1
+    assert "step-00000001 cannot be written" in error
+    assert "`pairlens resume`" in error
+    assert Run.open(tmp_path / "run").status["state"] == "failed"
+    assert run(["resume", str(tmp_path / "run")]) == 0
+
+
+def test_skipped_files_are_listed_and_the_list_is_named(tmp_path: Path) -> None:
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    for i in range(20):
+        Image.fromarray(np.full((16, 16, 3), 10 * i, np.uint8)).save(photos / f"{i:02d}.png")
+    for name in ("a.jpg", "b.png"):
+        (photos / name).write_bytes(b"no image")
+    said: list[str] = []
+    recipe = moco_v2(network=Network(splits=1), optimisation=Optimisation(epochs=1, batch=4))
+    folder, *_ = start_run(str(photos), recipe, folder=tmp_path / "run", machine=MACHINE, say=said.append)
+    assert said[-1] == f"the files that were skipped, 2 in all, are listed in {folder / 'events.jsonl'}"
+    events = Run.open(folder).events
+    assert [event["kind"] for event in events] == ["skipped", "skipped"]
+    assert {event["text"].split(":")[0] for event in events} == {"a.jpg", "b.png"}

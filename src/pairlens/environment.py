@@ -9,7 +9,22 @@ from typing import Any
 
 import torch
 
-from pairlens.assemble import Place
+from pairlens.assemble import Place, find_place
+from pairlens.settings import Machine
+
+
+def apply(place: Place) -> None:
+    """Make this process train at a place: its threads, its device, and cuDNN kernels that give the same bits again.
+
+    On a CPU a training then gives the same bits whenever it is run or resumed with the same threads, processor and
+    torch. On CUDA it starts from the same bits, but a few of PyTorch's own kernels add up in no fixed order
+    (gradients of the ImageNet stem's overlapping pooling, of pooled means and of indexed rows), so that later bits may
+    differ from run to run.
+    """
+    torch.set_num_threads(place.threads)
+    torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark = True, False
+    if place.device.type == "cuda":
+        torch.cuda.set_device(place.device)
 
 
 def describe(place: Place) -> dict[str, Any]:
@@ -24,6 +39,7 @@ def describe(place: Place) -> dict[str, Any]:
         "device": str(place.device),
         "gpu": torch.cuda.get_device_name(place.device) if place.device.type == "cuda" else None,
         "precision": str(place.precision).removeprefix("torch."),
+        "native_bf16": find_place(Machine(str(place.device))).precision is torch.bfloat16,
         "compile": place.compile,
         "git": git_state(Path.cwd()),
     }

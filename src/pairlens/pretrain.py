@@ -4,21 +4,22 @@ import signal
 from collections.abc import Callable
 from dataclasses import asdict
 from datetime import UTC, datetime
+from itertools import count
 from pathlib import Path
 from typing import Any
 
-import torch
-
 import pairlens
 from pairlens.assemble import Place, assemble, find_place, resolve
+from pairlens.data.fingerprint import fingerprint
 from pairlens.data.images import Source
 from pairlens.data.sources import open_source
-from pairlens.environment import describe
+from pairlens.environment import apply, describe
 from pairlens.errors import InputError
 from pairlens.hooks import Checkpointer, Prober, stopped_by_signals, write_status
-from pairlens.recipes import Recipe, flatten, restore
+from pairlens.recipes import Recipe, flatten
 from pairlens.record import observers
-from pairlens.record.checkpoint import checkpoints, load_checkpoint, save_encoder
+from pairlens.record.checkpoint import checkpoints, save_encoder
+from pairlens.record.disk import locked
 from pairlens.record.recorder import Recorder
 from pairlens.record.run import Run, log_event, write_json
 from pairlens.settings import Machine
@@ -37,17 +38,20 @@ def start_run(
     labels: bool = False,
     test: str | None = None,
     seed: int = 0,
+    record: bool = True,
     argv: list[str] | None = None,
     say: Say = print,
     progress: DecodeProgress = lambda done, total: None,
 ) -> tuple[Path, Training, Source, Place]:
     """Open the source, resolve the recipe, build the training and make its run folder.
 
+    Without `record` neither statistics, histograms nor samples are written; the losses are the same without.
+
     Raises:
         InputError: anything given that cannot be used; nothing is left behind then.
     """
     place = find_place(machine)
-    torch.set_num_threads(place.threads)
+    apply(place)
     _check_free(folder)
     if not 0 <= seed < 2**32:
         raise InputError(f"the seed must lie between 0 and {2**32 - 1}, not {seed}; any such number will do")
@@ -56,79 +60,20 @@ def start_run(
     source = open_source(spec, labels=labels, test=test, view=view, seed=seed, say=say, progress=progress)
     recipe = resolve(recipe, source.train, place)
     training = assemble(recipe, source.train, place, seed)
-    folder = folder or _free_folder(Path("runs"), source.name, recipe.name)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(f"the run folder {folder} cannot be made ({error.strerror}); give another one") from error
-    call = {"argv": argv or [], "method": recipe.name, "source": _absolute(spec)}
-    call |= {"labels": labels, "test": None if test is None else _absolute(test), "seed": seed}
+    call: dict[str, Any] = {"argv": argv or [], "method": recipe.name, "source": _absolute(spec)}
+    call |= {"labels": labels, "test": None if test is None else _absolute(test), "seed": seed, "record": record}
     call |= {"machine": asdict(machine), "arguments": flatten(recipe)}
-    write_json(folder / "run.json", _describe_run(call, recipe, source, training, place))
-    for name, reason in source.train.skipped:
+    folder = _make_folder(folder, source.name, recipe.name)
+    with locked(folder):
+        if (folder / "run.json").exists():
+            raise InputError(f"another run has just begun in the folder {folder}; give this one a folder of its own")
+        write_json(folder / "run.json", _describe_run(call, recipe, source, training, place))
+    skipped = dict.fromkeys([*source.train.skipped, *(source.test.skipped if source.test else ())])
+    for name, reason in skipped:
         log_event(folder, "skipped", f"{name}: {reason}")
+    if skipped:
+        say(f"the files that were skipped, {len(skipped):,} in all, are listed in {folder / 'events.jsonl'}")
     return folder, training, source, place
-
-
-def reopen_run(
-    folder: Path, say: Say = print, progress: DecodeProgress = lambda done, total: None
-) -> tuple[Training, Source, float]:
-    """Build the training of an existing run again and put it where its newest checkpoint stands.
-
-    Raises:
-        InputError: the folder is no run, the run is finished, its source has changed, or the checkpoint is damaged.
-    """
-    run = Run.open(folder)
-    recipe, machine = recall(run)
-    if run.status.get("state") == "finished":
-        raise InputError(f"the run {folder} is finished; evaluate it with `pairlens evaluate {folder}`")
-    source, place = open_run_source(run, say, progress), find_place(machine)
-    torch.set_num_threads(place.threads)
-    training = assemble(recipe, source.train, place, run.call["seed"])
-    saved = checkpoints(folder / "checkpoints")
-    seconds = load_checkpoint(saved[-1], training) if saved else 0.0
-    return training, source, seconds
-
-
-def recall(run: Run) -> tuple[Recipe, Machine]:
-    """The recipe and the machine that a run was called with.
-
-    Raises:
-        InputError: `run.json` lacks something that resuming or evaluating needs.
-    """
-    try:
-        call, data = run.call, run.info["data"]
-        needed = [call[name] for name in ("source", "labels", "test", "seed")]
-        needed += [data[name] for name in ("side", "train", "mean", "std")]
-        return restore(call["method"], call["arguments"]), Machine(**call["machine"])
-    except (KeyError, TypeError) as error:
-        raise InputError(
-            f"{run.folder / 'run.json'} is damaged or of another version ({error}); the run must be made again"
-        ) from error
-
-
-def open_run_source(run: Run, say: Say = print, progress: DecodeProgress = lambda done, total: None) -> Source:
-    """The images that a run was trained on, stored as they were then.
-
-    Raises:
-        InputError: the source is gone, or holds other images now.
-    """
-    call, data = run.call, run.info["data"]
-    source = open_source(
-        call["source"],
-        labels=call["labels"],
-        test=call["test"],
-        size=data["side"],
-        seed=call["seed"],
-        say=say,
-        progress=progress,
-    )
-    if len(source.train) != data["train"]:
-        raise InputError(
-            f"{call['source']} holds {len(source.train)} training images now, and held {data['train']} when the run "
-            f"{run.folder} began; restore the images or train anew"
-        )
-    return source
 
 
 def pretrain(
@@ -138,7 +83,6 @@ def pretrain(
     *,
     seconds: float = 0.0,
     save_every: float = 60.0,
-    record: bool = True,
     watch: Observer | None = None,
     say: Say = print,
 ) -> str:
@@ -152,16 +96,33 @@ def pretrain(
         source: what the probes are made on, where it has labels.
         seconds: already spent on the run.
         save_every: seconds between checkpoints.
-        record: whether statistics, histograms and samples are written; the losses are the same without.
         watch: another observer, for a progress line.
         say: told in a sentence what happens.
+
+    Raises:
+        InputError: another process trains the run, the training has diverged, or the disk cannot be written.
     """
+    with locked(folder):
+        saved = [int(path.name.removeprefix("step-")) for path in checkpoints(folder / "checkpoints")]
+        if saved and saved[-1] > training.step:
+            raise InputError(
+                f"another process has trained the run {folder} on to step {saved[-1]} meanwhile; resume it again"
+            )
+        return _pretrain(folder, training, source, seconds, save_every, watch)
+
+
+def _pretrain(
+    folder: Path, training: Training, source: Source, seconds: float, save_every: float, watch: Observer | None
+) -> str:
     device = training.mean.device
     recorder = Recorder(folder, ("z",), device=device, steps=training.steps, start=training.step, spent=seconds)
     checkpointer = Checkpointer(folder, recorder, save_every)
     prober = [] if source.train.labels is None else [Prober(folder, source, training)]
     hooks: list[Hook] = [*prober, checkpointer]  # no checkpoint is ahead of its probe
-    seen: list[Observer] = [*([recorder] if record else []), *([watch] if watch else [])]
+    seen: list[Observer] = [
+        *([recorder] if Run.open(folder).call.get("record", True) else []),
+        *([watch] if watch else []),
+    ]
     state = "failed"
     log_event(folder, "begun" if training.step == 0 else "resumed", f"at step {training.step} of {training.steps}")
     try:
@@ -207,6 +168,7 @@ def _describe_run(call: dict[str, Any], recipe: Recipe, source: Source, t: Train
             "side": train.pixels.shape[-1],
             "mean": t.mean.tolist(),
             "std": t.std.tolist(),
+            "fingerprint": fingerprint(source),
         },
         "histogram": {"bins": observers.BINS, "low": observers.LOW, "high": observers.HIGH},
         "parameters": {
@@ -234,10 +196,19 @@ def _absolute(spec: str) -> str:
     return str(path.resolve()) if path.exists() and spec.partition(":")[0] != "scenes" else spec
 
 
-def _free_folder(parent: Path, source: str, method: str) -> Path:
-    """runs/SOURCE-METHOD-1, or the next number that is free."""
+def _make_folder(folder: Path | None, source: str, method: str) -> Path:
+    """Make the folder that is given, or runs/SOURCE-METHOD-1, or the next number that is free."""
     stem = "".join(c if c.isalnum() or c in "-_." else "-" for c in Path(source).name or source) or "images"
-    number = 1
-    while (parent / f"{stem}-{method}-{number}").exists():
-        number += 1
-    return parent / f"{stem}-{method}-{number}"
+    made = folder or Path("runs")
+    try:
+        made.mkdir(parents=True, exist_ok=True)
+        for number in count(1) if folder is None else ():
+            made = Path("runs") / f"{stem}-{method}-{number}"
+            try:
+                made.mkdir()  # fails where another process was faster, too
+                break
+            except FileExistsError:
+                continue
+    except OSError as error:
+        raise InputError(f"the run folder {made} cannot be made ({error.strerror}); give another one") from error
+    return made

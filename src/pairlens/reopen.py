@@ -1,0 +1,140 @@
+"""Opening a run again: the recipe, the machine and the images it was trained with, or a sentence why not."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+
+from pairlens.assemble import Place, assemble, find_place
+from pairlens.data.fingerprint import fingerprint
+from pairlens.data.images import Source
+from pairlens.data.sources import open_source
+from pairlens.environment import apply, describe
+from pairlens.errors import InputError
+from pairlens.recipes import Recipe, restore
+from pairlens.record.checkpoint import checkpoints, load_checkpoint
+from pairlens.record.disk import locked
+from pairlens.record.run import Run, log_event
+from pairlens.settings import Machine
+from pairlens.train import Training
+
+Say = Callable[[str], None]
+DecodeProgress = Callable[[int, int], None]
+
+
+def reopen_run(
+    folder: Path, say: Say = print, progress: DecodeProgress = lambda done, total: None
+) -> tuple[Training, Source, float]:
+    """Build the training of an existing run again and put it where its newest checkpoint stands.
+
+    It goes on with the device, precision, threads and compilation that the run was begun with, whatever would be
+    chosen here and now. What `environment.apply` says about the same bits holds for going on, too.
+
+    Raises:
+        InputError: the folder is no run, the run is finished or being trained, its device is not here, its source has
+            changed, or the checkpoint is damaged.
+    """
+    run = Run.open(folder)
+    recipe, _ = recall(run)
+    if run.status.get("state") == "finished":
+        raise InputError(f"the run {folder} is finished; evaluate it with `pairlens evaluate {folder}`")
+    with locked(folder):  # refuses now, not after the images are read; `pretrain` holds it
+        place = recorded_place(run)
+    apply(place)
+    if changes := changed(run, place):
+        text = f"{changes}: from here on the bits may differ from those of an uninterrupted run"
+        say(text)
+        log_event(folder, "changed", text)
+    source = open_run_source(run, say, progress)
+    training = assemble(recipe, source.train, place, run.call["seed"])
+    saved = checkpoints(folder / "checkpoints")
+    seconds = load_checkpoint(saved[-1], training) if saved else 0.0
+    return training, source, seconds
+
+
+def recall(run: Run) -> tuple[Recipe, Machine]:
+    """The recipe and the machine that a run was called with.
+
+    Raises:
+        InputError: `run.json` lacks something that resuming or evaluating needs.
+    """
+    try:
+        call, data = run.call, run.info["data"]
+        needed = [call[name] for name in ("source", "labels", "test", "seed")]
+        needed += [data[name] for name in ("side", "train", "mean", "std")]
+        return restore(call["method"], call["arguments"]), Machine(**call["machine"])
+    except (KeyError, TypeError) as error:
+        raise InputError(_damaged(run, error)) from error
+
+
+def recorded_place(run: Run) -> Place:
+    """The device, precision, threads and compilation that a run was begun with, as they were found then.
+
+    Raises:
+        InputError: the device is not on this machine, or lacks the bfloat16 hardware that the run used.
+    """
+    used = run.info.get("environment", {})
+    try:
+        precision = {"bfloat16": "bf16", "float32": "fp32"}[used["precision"]]
+        machine = Machine(used["device"], precision, int(used["threads"]), bool(used["compile"]))  # type: ignore[arg-type]
+        device, gpu = str(used["device"]), used.get("gpu")
+    except (KeyError, TypeError, ValueError) as error:
+        raise InputError(_damaged(run, error)) from error
+    began = f"the run {run.folder} began on {device}" + (f" ({gpu})" if gpu else "")
+    try:
+        place = find_place(machine)
+    except InputError as error:
+        count = torch.cuda.device_count()
+        here = f"{count} GPU{'s' if count > 1 else ''}" if count else "no GPU"
+        raise InputError(
+            f"{began}, and this machine has {here}; resume it where that device is, or train anew here"
+        ) from error
+    native = find_place(replace(machine, precision=None)).precision
+    if used.get("native_bf16") and native is not torch.bfloat16:
+        raise InputError(
+            f"{began} with bfloat16 in hardware, and {device} has none here; resume it on such a machine, or train "
+            "anew here"
+        )
+    return place
+
+
+def changed(run: Run, place: Place) -> str:
+    """What is not as it was when the run began and may round otherwise: versions and hardware, or an empty text."""
+    before, now = run.info["environment"], describe(place)
+    names = ("torch", "gpu" if place.device.type == "cuda" else "processor")
+    different = [name for name in names if before.get(name) != now[name]]
+    return ", ".join(f"the {name} was {before.get(name)} and is {now[name]}" for name in different)
+
+
+def open_run_source(run: Run, say: Say = print, progress: DecodeProgress = lambda done, total: None) -> Source:
+    """The images that a run was trained on, stored as they were then.
+
+    Raises:
+        InputError: the source is gone, or holds other images now.
+    """
+    call, data = run.call, run.info["data"]
+    source = open_source(
+        call["source"],
+        labels=call["labels"],
+        test=call["test"],
+        size=data["side"],
+        seed=call["seed"],
+        say=say,
+        progress=progress,
+    )
+    if len(source.train) != data["train"]:
+        raise InputError(
+            f"{call['source']} holds {len(source.train)} training images now, and held {data['train']} when the run "
+            f"{run.folder} began; restore the images or train anew"
+        )
+    if data.get("fingerprint") not in (None, fingerprint(source)):
+        raise InputError(
+            f"{call['source']} holds other images, labels or test images now than when the run {run.folder} began, or "
+            "another decoder reads them; restore them or train anew"
+        )
+    return source
+
+
+def _damaged(run: Run, error: Exception) -> str:
+    return f"{run.folder / 'run.json'} is damaged or of another version ({error}); the run must be made again"
