@@ -153,3 +153,11 @@ def test_views_become_the_augmentation_that_they_say() -> None:
     assert (made.blur, made.flip) == (0.25, 0.75)
     with pytest.raises(InputError, match="scale"):
         Views(crop=(0.5, 0.2)).augmentation()
+
+
+def test_a_union_queue_doubles_the_negatives() -> None:
+    union = FeatureTransform(interpolate=1.6, union=True)
+    assert moco_v2(negatives=64).negatives_of_a_query(16) == 64
+    assert moco_v2(negatives=64, transform=union).negatives_of_a_query(16) == 128
+    assert simclr().negatives_of_a_query(16) == 30
+    assert simclr(transform=union).negatives_of_a_query(16) == 60

@@ -150,7 +150,7 @@ def _describe_run(call: dict[str, Any], recipe: Recipe, source: Source, t: Train
         "seed": call["seed"],
         "spaces": {
             "z": {
-                "negatives": recipe.negatives or 2 * t.batches.batch // t.accumulate - 2,
+                "negatives": recipe.negatives_of_a_query(t.batches.batch // t.accumulate),
                 "temperature": recipe.temperature,
             }
         },

@@ -46,6 +46,14 @@ class Recipe:
         """The two views of the recipe."""
         return two_views(self.views.augmentation())
 
+    def negatives_of_a_query(self, part: int) -> int:
+        """How many negatives each query has where `part` images are compared at a time.
+
+        Twice as many with the union queue (FT, Table 5); mixed in-batch negatives lose a few more to exclusion.
+        """
+        count = 2 * part - 2 if self.negatives is None else self.negatives
+        return 2 * count if self.transform.union and self.transform.mixes_negatives else count
+
     def contrast(self) -> Contrast:
         """InfoNCE behind the recipe's feature transformation."""
         if not 0 < self.temperature < math.inf:
