@@ -19,6 +19,15 @@ FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-ne
 SECTIONS = ["verdict", "accuracy", "pairs", "scores", "curves", "views", "neighbours", "speed", "configuration"]
 
 
+KEYS = """["solid", "dash", "dot", "dashdot"].map(dash => {
+  const key = document.body.appendChild(document.createElement("span"));
+  key.className = `stroke ${dash}`;
+  const rounded = getComputedStyle(key).borderRadius;
+  key.remove();
+  return rounded;
+})"""  # a legend's strokes are straight lines
+
+
 @pytest.fixture(scope="module")
 def browser() -> Iterator[object]:
     playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
@@ -165,6 +174,7 @@ def test_several_runs_are_compared(browser, tmp_path: Path) -> None:
         assert opened.locator("#pairs .distribution:visible").count() == 1
         assert undrawn(opened) == 0
         loss = "document.querySelector('.plot-loss .chart')"
+        assert opened.evaluate(KEYS) == ["0px"] * 4
         ends = f"{loss}._fullData.filter(t => t.line.width === 2).map(t => t.x.at(-1))"
         assert opened.evaluate(ends) == pytest.approx([199, 19_975, 19_975, 71], abs=30)
         opened.locator("#curves .switch[data-group=axis] button").nth(1).click()

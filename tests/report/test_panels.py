@@ -203,6 +203,9 @@ def test_a_late_start_of_the_transform_is_said(
         assert ("the feature transform begins" in text.lower()) is (said is not None)
     assert said is None or said in drawn[0]
     assert ("log(K+1), is smaller" in drawn[1]) is (said == "half as many negatives")
+    scores = curves.compute_scores(late)
+    assert isinstance(scores, curves.Curves)
+    assert "log(K+1)" not in curves.draw([scores], ["r"], [0])  # that is of the loss
 
 
 def test_loss_has_its_reference(run: Run) -> None:

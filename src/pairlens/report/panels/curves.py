@@ -210,7 +210,11 @@ def draw(found: Sequence[Curves], names: Sequence[str], places: Sequence[int]) -
 
 def _start(of: Curves, name: str, several: bool) -> Html:
     """When this run's feature transform begins, and what that means for its line of guessing."""
-    guess = "; until then K, and with it log(K+1), is smaller" if of.start and of.start.doubles else ""
+    guess = (
+        "; until then K, and with it log(K+1), is smaller"
+        if of.plots is TRAINING and of.start and of.start.doubles
+        else ""
+    )
     whose = [" In run ", user(name), ", "] if several else [" In this run "]
     return join([*whose, f"{of.start}{guess}."])
 

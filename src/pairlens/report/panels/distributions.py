@@ -147,7 +147,7 @@ def _space(found: Distributions, space: Space) -> Html:
 
 def _facts(found: Distributions, space: Space, both: bool) -> Html:
     words = ["Space ", user(space.name), f": each query has one positive and {count(space.negatives)} negatives"]
-    words.append(f", temperature {number(space.temperature)}. " if space.temperature else ". ")
+    words.append(f", temperature {space.temperature:g}. " if space.temperature else ". ")
     if found.start:
         half = ", and each query has half as many negatives" if found.start.doubles else ""
         text = str(found.start)
