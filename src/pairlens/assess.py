@@ -10,12 +10,13 @@ import torch
 from torch import nn
 
 from pairlens.assemble import find_place, make_branch
+from pairlens.environment import apply
 from pairlens.errors import InputError
 from pairlens.evaluate.nearest import neighbour_arrays
 from pairlens.evaluate.protocol import EPOCHS, NAMES, Solver, evaluate
-from pairlens.pretrain import open_run_source, recall
 from pairlens.record.checkpoint import checkpoints, load_encoder
 from pairlens.record.run import Run, write_json
+from pairlens.reopen import open_run_source, recall
 
 Say = Callable[[str], None]
 
@@ -41,7 +42,7 @@ def assess(
     call, info = run.call, run.info
     recipe, machine = recall(run)
     place = find_place(machine)
-    torch.set_num_threads(place.threads)
+    apply(place)
     encoder = make_branch(recipe.network, place.precision, call["seed"]).encoder
     step = load_trained(run, encoder)
     source = open_run_source(run, say, lambda done, total: progress("reading images", done, total))
