@@ -6,6 +6,7 @@ from rich.console import Console as RichConsole
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from pairlens.train import Observer, Outcome, Training
+from pairlens.words import duration
 
 
 class Console:
@@ -67,13 +68,3 @@ class Console:
         self._bar.update(self._bar.task_ids[0], completed=done, detail=detail)
         if done >= total:
             self.close()
-
-
-def duration(seconds: float) -> str:
-    """Seconds as a person says them: 45 s, 3 min 20 s, 2 h 5 min."""
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60} s"
-    return f"{whole // 3600} h {whole % 3600 // 60} min"

@@ -8,7 +8,6 @@ from pairlens.report.html import chart, data_json, tag
 from pairlens.report.text import (
     clean,
     count,
-    duration,
     listed,
     moment,
     number,
@@ -27,7 +26,6 @@ def test_numbers_are_readable() -> None:
     assert number(0) == "0"
     assert count(12000) == "12\u202f000"
     assert percent(0.5714) == "57.1\u00a0%"
-    assert [duration(s) for s in (5, 83, 4000)] == ["5 s", "1 min 23 s", "1 h 06 min"]
     assert listed(["a", "b", "c"]) == "a, b and c"
     assert moment("2026-11-20T08:14:09+00:00") == "2026-11-20 08:14 UTC"
     assert moment("yesterday") == "yesterday"

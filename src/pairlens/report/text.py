@@ -47,17 +47,6 @@ def count(value: float | int) -> str:
     return f"{value:,.0f}".replace(",", "\u202f").replace("-", "\u2212") if math.isfinite(value) else "\u2013"
 
 
-def duration(seconds: float | int) -> str:
-    """A length of time as people say it."""
-    if not math.isfinite(seconds):
-        return "\u2013"
-    if seconds < 60:
-        return f"{seconds:.0f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours} h {minutes:02d} min" if hours else f"{minutes} min {rest:02d} s"
-
-
 def moment(text: str) -> str:
     """An ISO date and time as people write it, to the minute; what is none is given back as it came."""
     try:

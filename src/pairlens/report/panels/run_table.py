@@ -1,6 +1,5 @@
 """Several runs in one table: how good, how fast, and what was different about them."""
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -11,7 +10,8 @@ from pairlens.report.panels.configuration import plain
 from pairlens.report.panels.verdict import Facts
 from pairlens.report.panels.verdict import compute as verdict_facts
 from pairlens.report.read import column, settled
-from pairlens.report.text import duration, number, percent, shorten
+from pairlens.report.text import number, percent, shorten
+from pairlens.words import duration
 
 
 @dataclass(frozen=True)
@@ -63,8 +63,7 @@ def _row(row: Row, name: str, place: int, protocols: Sequence[str], different: S
     for protocol in protocols:
         found = facts.scores.get(protocol, {}).get("encoder")
         results.append(percent(found.top1) if found else "\u2013")
-    spent = duration(facts.seconds) if math.isfinite(facts.seconds) else "\u2013"
-    cells = [facts.state, *results, number(row.loss), number(facts.images_per_second), spent]
+    cells = [facts.state, *results, number(row.loss), number(facts.images_per_second), duration(facts.seconds)]
     key = tag("span", {"class": "key", "style": f"--c:var(--run-{place % 8})", "aria-hidden": "true"})
     first = tag("th", {"scope": "row"}, key, user(name))
     values = [tag("td", {"class": "argument"}, user(shorten(row.arguments.get(d, "\u2013"), 60))) for d in different]

@@ -9,7 +9,8 @@ import numpy as np
 from pairlens.record.run import Run
 from pairlens.report.html import Html, join, prose, tag, user
 from pairlens.report.read import CONTESTANT_NAMES, PROTOCOL_NAMES, Scores, column, finite, scores, settled, undamaged
-from pairlens.report.text import count, duration, listed, moment, number, percent
+from pairlens.report.text import count, listed, moment, number, percent
+from pairlens.words import duration
 
 COLLAPSED_STD = 0.1  # feature standard deviation times sqrt(D), as recorded; evenly spread unit vectors have 1
 COLLAPSED_COSINE = 0.95  # mean cosine between an image and its negatives

@@ -1,0 +1,14 @@
+"""Words that the terminal and the report share."""
+
+import math
+
+
+def duration(seconds: float | int) -> str:
+    """A length of time as people say it: 45 s, 3 min 20 s, 2 h 05 min; a dash for what is no number."""
+    if not math.isfinite(seconds):
+        return "\u2013"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, left = divmod(minutes, 60)
+    if hours:
+        return f"{hours} h {left:02d} min"
+    return f"{minutes} min {rest:02d} s" if minutes else f"{rest} s"
