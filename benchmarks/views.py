@@ -27,6 +27,7 @@ from PIL import Image
 from torch import Tensor
 
 from pairlens.draw import Draw
+from pairlens.environment import processor
 from pairlens.views.plans import Augmentation
 from pairlens.views.render import render
 
@@ -225,13 +226,7 @@ def table(results: list[Result]) -> str:
 def environment() -> dict[str, str]:
     """What was measured, and on what."""
     found = {"date": datetime.now(UTC).date().isoformat(), "python": platform.python_version()}
-    info = Path("/proc/cpuinfo")
-    models = (
-        [line.split(":")[1].strip() for line in info.read_text().splitlines() if "model name" in line]
-        if (info.exists())
-        else [platform.processor()]
-    )
-    found["processor"] = f"{models[0]}, {torch.backends.cpu.get_cpu_capability()}, one thread of {os.cpu_count()}"
+    found["processor"] = f"{processor()}, {torch.backends.cpu.get_cpu_capability()}, one thread of {os.cpu_count()}"
     found["load"] = " ".join(f"{load:.1f}" for load in os.getloadavg()) + " (averages over 1, 5 and 15 minutes)"
     for name in PACKAGES:
         try:
