@@ -57,4 +57,5 @@ def test_shorten_keeps_both_ends() -> None:
 
 def test_names_are_told_apart() -> None:
     assert unique_names([Path("/r/a/run"), Path("/r/b/run"), Path("/r/c/other")]) == ["a/run", "b/run", "other"]
-    assert len(set(unique_names([Path("/r/a"), Path("/r/a"), Path("/r/a")]))) == 3
+    assert unique_names([Path("/r/a"), Path("/r/a"), Path("/r/a")]) == ["a (1)", "a (2)", "a (3)"]
+    assert unique_names([Path("/r/a"), Path("/r/a"), Path("/s/a")]) == ["r/a (1)", "r/a (2)", "s/a"]

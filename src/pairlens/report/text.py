@@ -63,9 +63,10 @@ def listed(words: list[str]) -> str:
 
 
 def unique_names(folders: list[Path]) -> list[str]:
-    """A name for each folder, with as many of its parents as it takes to tell them apart."""
+    """A name for each folder, with as many of its parents as it takes to tell them apart; a number where they are one."""
     parts = [folder.resolve().parts for folder in folders]
     names = ["/".join(p[-1:]) for p in parts]
     for depth in range(2, max(map(len, parts), default=0) + 1):
-        names = ["/".join(p[-depth:]) if names.count(n) > 1 else n for n, p in zip(names, parts, strict=True)]
+        shared = {n for n in names if len({p for p, m in zip(parts, names, strict=True) if m == n}) > 1}
+        names = ["/".join(p[-depth:]) if n in shared else n for n, p in zip(names, parts, strict=True)]
     return [n if names.count(n) == 1 else f"{n} ({names[: i + 1].count(n)})" for i, n in enumerate(names)]
