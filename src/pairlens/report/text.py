@@ -63,7 +63,7 @@ def listed(words: list[str]) -> str:
 
 
 def unique_names(folders: list[Path]) -> list[str]:
-    """A name for each folder, with as many of its parents as it takes to tell them apart; a number where they are one."""
+    """A name for each folder, with as many of its parents as it takes to tell them apart; equal ones are numbered."""
     parts = [folder.resolve().parts for folder in folders]
     names = ["/".join(p[-1:]) for p in parts]
     for depth in range(2, max(map(len, parts), default=0) + 1):
