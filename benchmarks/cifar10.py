@@ -22,7 +22,7 @@ from scipy.stats import t as student
 from pairlens.record.run import Run
 
 RUNS = Path("runs/benchmark-cifar10")
-METHODS: dict[str, list[str]] = {"simclr": [], "moco_v2": []}  # method: further flags
+METHODS: dict[str, list[str]] = {"simclr": [], "moco_v2": ["--splits", "1"]}  # method: further flags
 
 
 def main() -> None:
@@ -30,7 +30,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("source", type=Path)
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--epochs", type=int, default=24)
+    parser.add_argument("--epochs", type=int, default=14)
     parser.add_argument("--jobs", type=int, default=1, help="runs at a time")
     parser.add_argument("--threads", type=int, default=None, help="threads of a run")
     parser.add_argument("--runs", type=Path, default=RUNS)

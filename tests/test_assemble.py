@@ -45,9 +45,9 @@ def training_of(recipe: Recipe, seed: int = 0) -> Training:
 @pytest.mark.parametrize(
     ("count", "side", "place", "expected"),
     [
-        (50_000, 32, CPU, (32, "resnet8w", "small", 256, 7, 4096, 0.0, 8)),
+        (50_000, 32, CPU, (32, "resnet8w", "small", 128, 7, 4096, 0.0, 8)),
         (50_000, 32, GPU, (32, "resnet18", "small", 256, 200, 4096, 0.0, 8)),
-        (10_000, 256, CPU, (64, "resnet8w", "small", 256, 9, 4096, 0.0, 8)),
+        (10_000, 256, CPU, (64, "resnet8w", "small", 128, 9, 4096, 0.0, 8)),
         (10_000, 256, GPU, (224, "resnet18", "imagenet", 256, 200, 4096, 0.5, 8)),
         (10_000, 96, GPU, (96, "resnet18", "imagenet", 256, 200, 4096, 0.5, 8)),
         (300, 32, CPU, (32, "resnet8w", "small", 128, 1000, 128, 0.0, 8)),
@@ -56,7 +56,7 @@ def training_of(recipe: Recipe, seed: int = 0) -> Training:
         (32, 32, CPU, (32, "resnet8w", "small", 16, 1000, 16, 0.0, 8)),
         (2, 32, CPU, (32, "resnet8w", "small", 2, 1000, 1, 0.0, 1)),
         (1, 32, CPU, (32, "resnet8w", "small", 1, 1000, 1, 0.0, 1)),
-        (1_000_000, 64, CPU, (64, "resnet8w", "small", 256, 1, 4096, 0.0, 8)),
+        (1_000_000, 64, CPU, (64, "resnet8w", "small", 128, 1, 4096, 0.0, 8)),
     ],
 )
 def test_what_was_left_open_is_chosen_from_images_and_machine(

@@ -65,9 +65,10 @@ def resolve(recipe: Recipe, images: ImageSet, place: Place) -> Recipe:
     """The same recipe with everything chosen that was left open, from the images' size and count and the machine.
 
     Small images (up to 64 px) get views of their own size and the small stem; photographs 64 px on a CPU and 224 px on
-    a GPU. A CPU gets resnet8w and as many epochs as take a few minutes, a GPU resnet18 and 200 epochs. The queue takes
-    at most half the set, so that few of its keys are views of the query's own image. A set too small for batches with
-    two images in each split is normalised whole.
+    a GPU. A CPU gets resnet8w, batches of 128 (in short trainings many steps count for more than large batches) and as
+    many epochs as take a few minutes; a GPU resnet18, 256 and 200 epochs. The queue takes at most half the set, so that
+    few of its keys are views of the query's own image. A set too small for batches with two images in each split is
+    normalised whole.
     """
     count, stored = len(images), min(images.pixels.shape[2:])
     gpu = place.device.type == "cuda"
@@ -78,7 +79,7 @@ def resolve(recipe: Recipe, images: ImageSet, place: Place) -> Recipe:
         encoder=recipe.network.encoder or ("resnet18" if gpu else "resnet8w"),
         stem=recipe.network.stem or ("small" if size <= 64 else "imagenet"),
     )
-    batch = _or(recipe.optimisation.batch, min(256, count, max(2, _power_of_two(count // 2))))
+    batch = _or(recipe.optimisation.batch, min(256 if gpu else 128, count, max(2, _power_of_two(count // 2))))
     pixels = count * max(1, size) ** 2
     epochs = _or(recipe.optimisation.epochs, 200 if gpu else max(1, min(1000, 360_000 * 32**2 // pixels)))
     lr, decay = USUAL[recipe.optimisation.optimizer]

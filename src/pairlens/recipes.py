@@ -134,11 +134,12 @@ def simclr(
     views: Views = Views(),
     optimisation: Optimisation = Optimisation(),
     transform: FeatureTransform = FeatureTransform(),
-    temperature: float = 0.2,
+    temperature: float = 0.1,
 ) -> Recipe:
     """SimCLR (Chen, Kornblith et al. 2020): every other view of the batch is a negative; MLP head.
 
-    Its authors' jitter on CIFAR-10 (strength .5) is the default here: (.4, .4, .4, .1).
+    Its authors' jitter on CIFAR-10 (strength .5) is the default here: (.4, .4, .4, .1); so is their temperature on
+    ImageNet, .1 (their .5 on CIFAR-10 is for batches and trainings many times as long).
 
     Args:
         network: the encoder and its head.

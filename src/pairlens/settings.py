@@ -77,7 +77,7 @@ class Optimisation:
     epochs: int | None = None
     """Passes over the training set; by default as many as take a few minutes on this machine."""
     batch: int | None = None
-    """Images of a step; 256, or less for a small set."""
+    """Images of a step; 128 on a CPU, 256 on a GPU, less for a small set."""
     accumulate: int = 1
     """Parts in which a batch is compared one after the other, to save memory."""
     optimizer: OptimizerName = "sgd"
