@@ -17,9 +17,8 @@ Which rows are recorded. A step's `loss` is the mean over all parts of its batch
 batch. All columns of a space (`z.loss`, `z.positive_mean`, ...) and the histograms are of the batch's last part, which
 is the whole batch unless it is accumulated: positives of all its queries (SimCLR: of both views), negatives of its
 first 64 queries with every key that is not excluded, accuracy over all queries, uniformity over the first 256.
-Histograms of each step would take 1.6 to 2.2 % of a MoCo step (K 4096, batch 256, resnet8w at 32 px, one thread), where
-a tenth of them takes 0.2 %, and all scalars together 1.4 to 2 %. `Recorder(every=1)` counts each step nevertheless: 1 kB
-of disk each.
+Histograms of each step would take 1.6 to 2.2 % of a MoCo step (K 4096, batch 256, resnet8w at 32 px, one thread); those
+of every tenth take 0.2 %. `Recorder(every=1)` counts each step nevertheless, for 1 kB of disk a step.
 """
 
 import json
