@@ -203,7 +203,7 @@ def _make_folder(folder: Path | None, source: str, method: str) -> Path:
     try:
         made.mkdir(parents=True, exist_ok=True)
         for number in count(1) if folder is None else ():
-            made = Path("runs") / f"{stem}-{method}-{number}"
+            made = Path("runs") / f"{stem}-{method.removeprefix(stem + '_')}-{number}"
             try:
                 made.mkdir()  # fails where another process was faster, too
                 break
