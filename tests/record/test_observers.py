@@ -17,6 +17,7 @@ from pairlens.losses import info_nce
 from pairlens.pairs import Comparison, Contrast, Pairs, Scores
 from pairlens.record.observers import (
     BINS,
+    COUNTED,
     HIGH,
     LOW,
     ROWS,
@@ -145,7 +146,7 @@ def test_histograms_equal_their_definitions(make_draw, excluded: bool, own: bool
     found = {name: value.tolist() for name, value in histograms(comparison).items()}
     for prefix, pairs in (("", comparison.transformed), ("raw_", comparison.raw)):
         assert found[f"{prefix}positive"] == counts_of(positives_of(pairs))
-        negative = [s for i in range(ROWS) for s in negatives_of(pairs, i)]
+        negative = [s for i in range(COUNTED) for s in negatives_of(pairs, i)]
         assert found[f"{prefix}negative"] == counts_of(negative)
     assert set(found) == {"positive", "negative", "raw_positive", "raw_negative"}
 

@@ -170,7 +170,7 @@ def test_what_is_counted_is_said(tmp_path: Path, run: Run) -> None:
     other = Run.open(fake_run.make(tmp_path / "r", steps=3000, every=5, arguments={"accumulate": 2}, batch=60))
     found = [d for r in (run, other) if isinstance(d := distributions.compute(r), distributions.Distributions)]
     assert distributions.counting(found[0].counted) == (
-        "Counted every 10 steps: the 256 positives of the whole batch, and the negatives of its first 64 "
+        "Counted every 10 steps: the 256 positives of the whole batch, and the negatives of its first 16 "
         "queries. A column of a heat map holds up to 2 such histograms. "
         "The lines of mean and deviation are recorded at every step."
     )
@@ -178,7 +178,7 @@ def test_what_is_counted_is_said(tmp_path: Path, run: Run) -> None:
         "Counted every 5 steps: the 60 positives of the last of the batch's 2 parts, and the negatives of "
         "all its queries. A column of a heat map holds up to 5 such histograms."
     )
-    assert "first 64 queries" in distributions.draw(found[0], "z")
+    assert "first 16 queries" in distributions.draw(found[0], "z")
 
 
 @pytest.mark.parametrize(

@@ -6,13 +6,16 @@ B queries, N negatives of each, D dimensions. No function here draws randomness,
 import math
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from pairlens.pairs import Comparison, Pairs, Scores, score
 
 ROWS = 64
 """Queries whose negatives are looked at: B x K scores cost up to a tenth of a step, 64 x K next to nothing."""
+
+COUNTED = 16
+"""Queries whose negatives are counted in histograms, which cost ten times what a mean does."""
 
 BINS, LOW, HIGH = 64, -1.0, 1.0  # histograms of scores; what lies outside counts in the outermost bins
 
@@ -25,14 +28,15 @@ def scalars(comparison: Comparison) -> dict[str, Float[Tensor, ""]]:
     FT, Section 3.2: mean of positive scores, mean and variance of negative scores.
     """
     after, few = comparison.scores, first_rows(comparison.scores)
-    t, weight = comparison.temperature, weights(few)
+    t, transformed = comparison.temperature, moments(after.positive, few)
+    before = moments(*raw_scores(comparison)) if comparison.is_transformed else transformed
     return {
         "loss": comparison.loss,
         "accuracy": contrastive_accuracy(after),
-        **moments(after.positive, few),
+        **transformed,
         "positive_exp": (after.positive / t).exp().mean(),
-        "negative_exp": ((few.negative / t).exp() * weight).sum() / weight.sum(),
-        **{f"raw_{name}": value for name, value in moments(*raw_scores(comparison)).items()},
+        "negative_exp": mean((few.negative / t).exp(), few.excluded),
+        **{f"raw_{name}": value for name, value in before.items()},
         "alignment": alignment(comparison.raw),
         "uniformity": uniformity(comparison.raw.query[:256]),
         "feature_std": feature_std(comparison.raw.query),
@@ -40,56 +44,59 @@ def scalars(comparison: Comparison) -> dict[str, Float[Tensor, ""]]:
 
 
 def histograms(comparison: Comparison) -> dict[str, Float[Tensor, "bins"]]:
-    """Counts of positive and negative scores in `BINS` equal bins, after and before (`raw_`) the transform."""
-    positive, few = raw_scores(comparison)
-    after = first_rows(comparison.scores)
-    return {
-        "positive": histogram(comparison.scores.positive),
-        "negative": histogram(after.negative, after.excluded),
-        "raw_positive": histogram(positive),
-        "raw_negative": histogram(few.negative, few.excluded),
-    }
+    """Counts of positive and negative scores in `BINS` equal bins, after and before (`raw_`) the transform.
+
+    Those of negatives are over the batch's first `COUNTED` queries.
+    """
+    after = counts(comparison.scores.positive, comparison.scores)
+    before = counts(*raw_scores(comparison, COUNTED)) if comparison.is_transformed else after
+    return {**after, **{f"raw_{name}": value for name, value in before.items()}}
 
 
-def first_rows(scores: Scores) -> Scores:
-    """The scores of the first `ROWS` queries."""
-    excluded = None if scores.excluded is None else scores.excluded[:ROWS]
-    return Scores(scores.positive[:ROWS], scores.negative[:ROWS], excluded)
+def counts(positive: Float[Tensor, "B"], few: Scores) -> dict[str, Float[Tensor, "bins"]]:
+    """Histograms of all positive scores, and of the negative scores of the first `COUNTED` of some queries."""
+    few = first_rows(few, COUNTED)
+    return {"positive": histogram(positive), "negative": histogram(few.negative, few.excluded)}
 
 
-def raw_scores(comparison: Comparison) -> tuple[Float[Tensor, "B"], Scores]:
-    """Before the transform: the positive scores of all queries, and all scores of the first `ROWS`."""
+def first_rows(scores: Scores, rows: int = ROWS) -> Scores:
+    """The scores of the first queries."""
+    excluded = None if scores.excluded is None else scores.excluded[:rows]
+    return Scores(scores.positive[:rows], scores.negative[:rows], excluded)
+
+
+def raw_scores(comparison: Comparison, rows: int = ROWS) -> tuple[Float[Tensor, "B"], Scores]:
+    """Before the transform: the positive scores of all queries, and all scores of the first `rows`."""
     if not comparison.is_transformed:
-        return comparison.scores.positive, first_rows(comparison.scores)
+        return comparison.scores.positive, first_rows(comparison.scores, rows)
     pairs = comparison.raw
     few = Pairs(
-        query=pairs.query[:ROWS],
-        key=pairs.key[:ROWS],
+        query=pairs.query[:rows],
+        key=pairs.key[:rows],
         negatives=pairs.negatives,
-        excluded=None if pairs.excluded is None else pairs.excluded[:ROWS],
-        own=None if pairs.own is None else pairs.own[:ROWS],
-        anchor=None if pairs.anchor is None else pairs.anchor[:ROWS],
+        excluded=None if pairs.excluded is None else pairs.excluded[:rows],
+        own=None if pairs.own is None else pairs.own[:rows],
+        anchor=None if pairs.anchor is None else pairs.anchor[:rows],
     )
     return (pairs.query * pairs.key).sum(1), score(few)
 
 
-def weights(scores: Scores) -> Float[Tensor, "rows N"]:
-    """1 for each negative, 0 for an excluded one."""
-    if scores.excluded is None:
-        return torch.ones_like(scores.negative)
-    return 1.0 - scores.excluded.to(scores.negative.dtype)
+def mean(values: Float[Tensor, "rows N"], excluded: Bool[Tensor, "rows N"] | None) -> Float[Tensor, ""]:
+    """The mean over what is not excluded."""
+    if excluded is None:
+        return values.mean()
+    weight = 1.0 - excluded.to(values.dtype)
+    return (values * weight).sum() / weight.sum()
 
 
 def moments(positive: Float[Tensor, "B"], few: Scores) -> dict[str, Float[Tensor, ""]]:
     """Mean and (population) variance of all positive scores, and of the negative scores of a few queries."""
-    weight = weights(few)
-    count = weight.sum()
-    mean = (few.negative * weight).sum() / count
+    negative = mean(few.negative, few.excluded)
     return {
         "positive_mean": positive.mean(),
         "positive_variance": positive.var(correction=0),
-        "negative_mean": mean,
-        "negative_variance": ((few.negative - mean).square() * weight).sum() / count,
+        "negative_mean": negative,
+        "negative_variance": mean((few.negative - negative).square(), few.excluded),
     }
 
 

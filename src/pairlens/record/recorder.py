@@ -44,7 +44,7 @@ class Recorder:
         steps: int,
         start: int = 0,
         spent: float = 0.0,
-        every: int = 10,
+        every: int = 1,
         block: int = 100,
     ) -> None:
         self.folder, self.every = folder, every

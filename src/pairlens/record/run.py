@@ -5,7 +5,7 @@ status.json         state, step, steps, epoch, epochs, seconds, updated; replace
 events.jsonl        what happened: a line each, {"time", "kind", "text"}
 lock                held by the process that trains the run; empty
 statistics.npy      one row a step, a column a statistic (numpy.load, pandas.DataFrame)
-histograms.npy      one row every tenth step (0, 10, ...): step, and counts of scores per space
+histograms.npy      one row a step: step, and counts of scores per space
 probes.npy          one row a probe: step, epoch, knn (accuracy on the validation split)
 samples/000000.npz  the first images of a step, their views and the views' parameters
 checkpoints/        step-00000100/ {weights.safetensors, state.safetensors, state.json}; the newest two are kept
@@ -16,9 +16,8 @@ neighbours.npz      nearest neighbours of some test images, for the report
 Which rows are recorded. A step's `loss` is the mean over all parts of its batch, the gradient norm is that of the whole
 batch. All columns of a space (`z.loss`, `z.positive_mean`, ...) and the histograms are of the batch's last part, which
 is the whole batch unless it is accumulated: positives of all its queries (SimCLR: of both views), negatives of its
-first 64 queries with every key that is not excluded, accuracy over all queries, uniformity over the first 256.
-Histograms of each step would take 1.6 to 2.2 % of a MoCo step (K 4096, batch 256, resnet8w at 32 px, one thread); those
-of every tenth take 0.2 %. `Recorder(every=1)` counts each step nevertheless, for 1 kB of disk a step.
+first 64 queries (in histograms 16) with every key that is not excluded, accuracy over all queries, uniformity over the
+first 256.
 """
 
 import json

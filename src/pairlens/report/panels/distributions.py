@@ -7,7 +7,7 @@ import numpy as np
 import plotly.graph_objects as go
 from jaxtyping import Float
 
-from pairlens.record.observers import ROWS
+from pairlens.record.observers import COUNTED
 from pairlens.report.histograms import Counted, Distributions, Moments, Space, Stage, compute, extent, strongest
 from pairlens.report.html import Html, chart, choice, data_json, join, switch, tag, user
 from pairlens.report.text import count, number
@@ -161,7 +161,7 @@ def counting(counted: Counted) -> str:
     """Which scores of which steps the histograms hold, in words."""
     when = "every step" if counted.every == 1 else f"every {count(counted.every)} steps"
     whole = "the whole batch" if counted.parts == 1 else f"the last of the batch's {counted.parts} parts"
-    queries = f"its first {ROWS} queries" if counted.positives > ROWS else "all its queries"
+    queries = f"its first {COUNTED} queries" if counted.positives > COUNTED else "all its queries"
     said = f"Counted {when}: the {count(counted.positives)} positives of {whole}, and the negatives of {queries}."
     if counted.columns > 1:
         said += f" A column of a heat map holds up to {count(counted.columns)} such histograms."
