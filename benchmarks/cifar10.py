@@ -90,7 +90,11 @@ def table(arguments: argparse.Namespace) -> str:
     shown = ("encoder", "stem", "batch", "epochs", "lr", "weight_decay", "temperature", "dim", "jitter", "crop", "blur")
     lines += ["", "Arguments: " + ", ".join(f"{name} {first.call['arguments'][name]}" for name in shown) + ".", ""]
     environment = first.info["environment"]
-    lines += [f"- {name}: {value}" for name, value in environment.items() if name != "git" and value is not None]
+    lines += [
+        f"- {name}: {value}"
+        for name, value in environment.items()
+        if name not in ("git", "platform", "native_bf16") and value is not None
+    ]
     return "\n".join(lines) + "\n"
 
 

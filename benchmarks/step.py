@@ -21,7 +21,7 @@ from torch import Tensor
 from pairlens.assemble import assemble, find_place, resolve
 from pairlens.data.scenes import make_scenes
 from pairlens.draw import Draw
-from pairlens.environment import describe
+from pairlens.environment import apply, describe
 from pairlens.recipes import find_recipe
 from pairlens.record.recorder import Recorder
 from pairlens.settings import FeatureTransform, Machine, Network, Optimisation
@@ -35,6 +35,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--encoder", default="resnet8w")
     parser.add_argument("--methods", nargs="+", default=["moco_v2", "simclr"])
+    parser.add_argument("--batch", type=int, default=256)
     parser.add_argument("--threads", type=int, default=None)
     parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--steps", type=int, default=12, help="steps of a round")
@@ -42,12 +43,14 @@ def main() -> None:
     parser.add_argument("--output", type=Path, default=None, help="a Markdown file")
     arguments = parser.parse_args()
     place = find_place(Machine(device=arguments.device, threads=arguments.threads))
-    torch.set_num_threads(place.threads)
+    apply(place)
     images = make_scenes(train=4096, test=16).train
     rows = []
     for method in arguments.methods:
         recipe = find_recipe(method)(
-            network=Network(encoder=arguments.encoder), transform=FT, optimisation=Optimisation(epochs=10_000)
+            network=Network(encoder=arguments.encoder),
+            transform=FT,
+            optimisation=Optimisation(epochs=10_000, batch=arguments.batch),
         )
         training = assemble(resolve(recipe, images, place), images, place, seed=0)
         with tempfile.TemporaryDirectory() as folder:
@@ -141,8 +144,8 @@ def table(rows: list[tuple], arguments: argparse.Namespace, environment: dict) -
         "# End to end against the bare network",
         "",
         f"`python benchmarks/step.py --threads {environment['threads']}`, {date.today().isoformat()}. "
-        f"{arguments.encoder}, 32 px, batch 256, feature transformation (both, renormalised) and recording on; "
-        f"medians of {arguments.rounds} rounds of {arguments.steps} steps, bare and whole in turns.",
+        f"{arguments.encoder}, 32 px, batch {arguments.batch}, feature transformation (both, renormalised) and recording "
+        f"on; medians of {arguments.rounds} rounds of {arguments.steps} steps, bare and whole in turns.",
         "",
         "| method | end to end, images/s | bare, images/s | ratio | least to greatest |",
         "|---|---|---|---|---|",
@@ -150,7 +153,11 @@ def table(rows: list[tuple], arguments: argparse.Namespace, environment: dict) -
         "",
         "Bare: forward and backward of the same network (MoCo: the key's forward too) on ready views, nothing else.",
         "",
-        *(f"- {name}: {value}" for name, value in environment.items() if name != "git" and value is not None),
+        *(
+            f"- {name}: {value}"
+            for name, value in environment.items()
+            if name not in ("git", "platform", "native_bf16") and value is not None
+        ),
     ]
     return "\n".join(lines) + "\n"
 

@@ -176,7 +176,7 @@ def test_what_is_counted_is_said(tmp_path: Path, run: Run) -> None:
     )
     assert distributions.counting(found[1].counted).startswith(
         "Counted every 5 steps: the 60 positives of the last of the batch's 2 parts, and the negatives of "
-        "all its queries. A column of a heat map holds up to 5 such histograms."
+        "its first 16 queries. A column of a heat map holds up to 5 such histograms."
     )
     assert "first 16 queries" in distributions.draw(found[0], "z")
 
