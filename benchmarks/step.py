@@ -144,8 +144,8 @@ def table(rows: list[tuple], arguments: argparse.Namespace, environment: dict) -
         "# End to end against the bare network",
         "",
         f"`python benchmarks/step.py --threads {environment['threads']}`, {date.today().isoformat()}. "
-        f"{arguments.encoder}, 32 px, batch {arguments.batch}, feature transformation (both, renormalised) and recording "
-        f"on; medians of {arguments.rounds} rounds of {arguments.steps} steps, bare and whole in turns.",
+        f"{arguments.encoder}, 32 px, batch {arguments.batch}, feature transformation (both, renormalised) and "
+        f"recording on; medians of {arguments.rounds} rounds of {arguments.steps} steps, bare and whole in turns.",
         "",
         "| method | end to end, images/s | bare, images/s | ratio | least to greatest |",
         "|---|---|---|---|---|",
