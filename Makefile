@@ -24,7 +24,7 @@ format: $(VENV)/test.stamp
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-# torch first and by itself: another package's looser request would fetch gigabytes of CUDA on a CPU machine.
+# torch first and by itself, pinned: a later package's looser request must not fetch another build of it.
 $(VENV)/core.stamp: pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check "$(TORCH)"
