@@ -55,12 +55,14 @@ def test_the_table_names_what_was_compared():
     rows = {"encoder": 0.5, "random": 0.25, "pixels": 0.125}
     result = {
         "seed": 3,
+        "training_seed": 4,
         "data": {"test": 1200},
         "test": {name: {"knn": both(share), "linear": both(share / 2)} for name, share in rows.items()},
         "retrieval": {**{name: both(share) for name, share in rows.items()}, "images": 1200},
     }
     lines = table(result).splitlines()
-    assert lines[0] == "top-1 accuracy on 1,200 test images (top-5), seed 3"
+    assert lines[0] == "top-1 accuracy on 1,200 test images (top-5)"
+    assert lines[5] == "  seeds: 4 of the training, 3 of the read-out"
     assert [line[:19].strip() for line in lines[2:5]] == ["trained encoder", "untrained encoder", "raw pixels"]
     assert lines[3].split()[2:] == ["25.0%", "(50.0%)", "12.5%", "(37.5%)"]
     assert len({line.index("(") for line in lines[2:5]}) == 1

@@ -108,7 +108,7 @@ def test_a_finished_run_holds_all_that_its_layout_names(whole: Path) -> None:
     assert found.status.items() >= {"state": "finished", "step": 8, "steps": 8, "epoch": 2, "epochs": 2}.items()
     assert [event["kind"] for event in found.events] == ["begun", "finished"]
     assert found.statistics["step"].tolist() == list(range(8))
-    assert found.histograms["step"].tolist() == [0]
+    assert found.histograms["step"].tolist() == list(range(8))
     assert found.probes["step"].tolist() == [4, 8]
     assert ((found.probes["knn"] >= 0) & (found.probes["knn"] <= 1)).all()
     assert len(found.sample_files()) == 8

@@ -64,7 +64,7 @@ def assess(
         progress=lambda done, total: progress("encoding images", done, total),
         **sight,
     )
-    result["step"] = step
+    result |= {"step": step, "training_seed": call["seed"]}
     write_json(run.folder / "evaluation.json", result)
     say("finding the nearest neighbours of some images")
     arrays = neighbour_arrays(
@@ -100,11 +100,12 @@ def table(result: dict[str, Any]) -> str:
     lines = []
     if result["test"] is not None:
         data = result["data"]
-        lines.append(f"top-1 accuracy on {data['test']:,} test images (top-5), seed {result['seed']}")
+        lines.append(f"top-1 accuracy on {data['test']:,} test images (top-5)")
         lines.append(f"  {'':17} {'kNN':>16} {'linear':>16}")
         for name, label in NAMES.items():
             cells = (result["test"][name][protocol] for protocol in ("knn", "linear"))
             lines.append("  " + " ".join([f"{label:17}", *(f"{c['top1']:>8.1%} ({c['top5']:.1%})" for c in cells)]))
+        lines.append(f"  seeds: {result['training_seed']} of the training, {result['seed']} of the read-out")
     found = result["retrieval"]
     if found is not None:
         lines.append(f"finding another view of the same image among {found['images']:,}: top-1 (top-5)")
