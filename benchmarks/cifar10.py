@@ -73,7 +73,8 @@ def table(arguments: argparse.Namespace) -> str:
         f"`python benchmarks/cifar10.py SOURCE --epochs {arguments.epochs} --jobs {arguments.jobs}"
         f"{f' --threads {arguments.threads}' if arguments.threads else ''}`, {date.today().isoformat()}. "
         f"Seeds 0 to {arguments.seeds - 1}; mean and 95 % interval over the seeds. Top-1, per cent "
-        "of the 10 000 test images, by the last checkpoint; no choice was made on them. Minutes: steps times the median step.",
+        "of the 10 000 test images, by the last checkpoint; no choice was made on them. "
+        "Minutes: steps times the median step.",
         "",
         "| method | kNN: encoder | random | pixels | linear: encoder | random | pixels | minutes |",
         "|---|---|---|---|---|---|---|---|",
