@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from pairlens import commands
-from pairlens.assess import table, write_arrays
+from pairlens.assess import table
 from pairlens.errors import InputError
+from pairlens.record.disk import write_arrays
 
 
 def test_arrays_are_replaced_whole(tmp_path, monkeypatch):

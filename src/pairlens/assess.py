@@ -1,11 +1,8 @@
 """Evaluating a run as a user means it: from a run folder to accuracies beside their baselines, kept in the folder."""
 
-import os
-from collections.abc import Callable, Mapping
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
-import numpy as np
 import torch
 from torch import nn
 
@@ -14,7 +11,8 @@ from pairlens.environment import apply
 from pairlens.errors import InputError
 from pairlens.evaluate.nearest import neighbour_arrays
 from pairlens.evaluate.protocol import EPOCHS, NAMES, Solver, evaluate
-from pairlens.record.checkpoint import checkpoints, load_encoder
+from pairlens.record.checkpoint import checkpoints, load_encoder, step_of
+from pairlens.record.disk import write_arrays
 from pairlens.record.run import Run, write_json
 from pairlens.reopen import open_run_source, recall
 
@@ -74,14 +72,6 @@ def assess(
     return result
 
 
-def write_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
-    """Write a `.npz` so that a reader finds the old file or the new one, never half of one."""
-    partial = path.with_name(path.name + ".partial")
-    with partial.open("wb") as file:
-        np.savez_compressed(file, **arrays)  # type: ignore[arg-type]
-    os.replace(partial, path)
-
-
 def load_trained(run: Run, encoder: nn.Module) -> int:
     """Load the finished encoder, or that of the newest checkpoint, and return the step it is from."""
     saved = checkpoints(run.folder / "checkpoints")
@@ -92,7 +82,7 @@ def load_trained(run: Run, encoder: nn.Module) -> int:
     if not saved:
         raise InputError(f"the run {run.folder} has no checkpoint yet; wait for the first one, or train it further")
     load_encoder(saved[-1] / "weights.safetensors", encoder, prefix="online.encoder.")
-    return int(saved[-1].name.removeprefix("step-"))
+    return step_of(saved[-1])
 
 
 def table(result: dict[str, Any]) -> str:

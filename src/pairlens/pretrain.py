@@ -18,7 +18,7 @@ from pairlens.errors import InputError
 from pairlens.hooks import Checkpointer, Prober, stopped_by_signals, write_status
 from pairlens.recipes import Recipe, flatten
 from pairlens.record import observers
-from pairlens.record.checkpoint import checkpoints, save_encoder
+from pairlens.record.checkpoint import checkpoints, save_encoder, step_of
 from pairlens.record.disk import locked
 from pairlens.record.recorder import Recorder
 from pairlens.record.run import Run, log_event, write_json
@@ -103,10 +103,11 @@ def pretrain(
         InputError: another process trains the run, the training has diverged, or the disk cannot be written.
     """
     with locked(folder):
-        saved = [int(path.name.removeprefix("step-")) for path in checkpoints(folder / "checkpoints")]
-        if saved and saved[-1] > training.step:
+        saved = checkpoints(folder / "checkpoints")
+        if saved and step_of(saved[-1]) > training.step:
             raise InputError(
-                f"another process has trained the run {folder} on to step {saved[-1]} meanwhile; resume it again"
+                f"another process has trained the run {folder} on to step {step_of(saved[-1])} meanwhile; "
+                "resume it again"
             )
         return _pretrain(folder, training, source, seconds, save_every, watch)
 

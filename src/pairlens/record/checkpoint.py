@@ -67,6 +67,11 @@ def checkpoints(folder: Path) -> list[Path]:
     return sorted(folder.glob("step-[0-9]*"))
 
 
+def step_of(path: Path) -> int:
+    """The optimiser steps that were done when a checkpoint was written, by its name."""
+    return int(path.name.removeprefix("step-"))
+
+
 def load_checkpoint(path: Path, t: Training) -> float:
     """Put a training where it stood, and return the seconds it had taken.
 

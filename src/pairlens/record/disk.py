@@ -2,11 +2,12 @@
 
 import errno
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
+import numpy as np
 from safetensors import SafetensorError
 
 from pairlens.errors import InputError
@@ -29,6 +30,14 @@ def writing(path: Path) -> Iterator[None]:
             f"{path} cannot be written ({reason}); make room on the disk or allow writing there, a run then goes on "
             "with `pairlens resume`"
         ) from error
+
+
+def write_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
+    """Write a `.npz` so that a reader finds the old file or the new one, never half of one."""
+    partial = path.with_name(path.name + ".partial")
+    with partial.open("wb") as file:
+        np.savez_compressed(file, **arrays)  # type: ignore[arg-type]
+    partial.replace(path)
 
 
 @contextmanager

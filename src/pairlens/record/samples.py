@@ -5,14 +5,13 @@ B images of the batch, H x W stored pixels, S view size.
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from pairlens.draw import Draw
-from pairlens.record.disk import writing
+from pairlens.record.disk import write_arrays, writing
 from pairlens.views.params import ViewParams
 
 SAMPLED = 8  # images of a sample
@@ -29,7 +28,7 @@ def write_sample(
 ) -> None:
     """Write the first images of a batch, their views (normalised; kept as uint8) and the parameters, as `.npz`."""
     first = slice(0, SAMPLED)
-    arrays: dict[str, Any] = {
+    arrays: dict[str, np.ndarray] = {
         "step": np.asarray(draw.step),
         "index": draw.index[first].numpy(),
         "sizes": draw.sizes[first].numpy(),
@@ -40,9 +39,6 @@ def write_sample(
         arrays[f"view.{name}"] = pixels.round().byte().cpu().numpy()
     for name, drawn in params.items():
         arrays |= {f"params.{name}.{field}": value[first].cpu().numpy() for field, value in drawn.tensors().items()}
-    partial = path.with_suffix(".partial")
     with writing(path):
         path.parent.mkdir(exist_ok=True)
-        with open(partial, "wb") as file:
-            np.savez_compressed(file, **arrays)
-        partial.replace(path)
+        write_arrays(path, arrays)
