@@ -13,12 +13,13 @@ from torch import nn
 from pairlens.data.images import ImageSet
 from pairlens.data.loader import Batches
 from pairlens.errors import InputError
+from pairlens.methods import Parts, power_of_two
 from pairlens.nets.branch import Branch
 from pairlens.nets.encoders import make_encoder
 from pairlens.nets.heads import linear_head, mlp_head
 from pairlens.nets.norm import SplitBatchNorm2d
-from pairlens.optim import OptimizerName, Schedule, cosine, make_optimizer, step_decay
-from pairlens.recipes import Recipe, find_recipe
+from pairlens.optim import OptimizerName, Schedule, constant, cosine, make_optimizer, step_decay
+from pairlens.recipes.recipe import Recipe
 from pairlens.settings import Machine, Network
 from pairlens.train import Training
 from pairlens.views.render import render
@@ -73,13 +74,18 @@ def resolve(recipe: Recipe, images: ImageSet, place: Place) -> Recipe:
     count, stored = len(images), min(images.pixels.shape[2:])
     gpu = place.device.type == "cuda"
     size = _or(recipe.views.size, min(stored, 224 if gpu else 64))
-    views = replace(recipe.views, size=size, blur=_or(recipe.views.blur, 0.5 if size > 64 else 0.0))
+    views = replace(
+        recipe.views,
+        size=size,
+        blur=_or(recipe.views.blur, 0.5 if size > 64 else 0.0),
+        local_size=_or(recipe.views.local_size, max(8, 8 * round(size * 3 / 7 / 8))) if recipe.views.locals else None,
+    )
     network = replace(
         recipe.network,
         encoder=recipe.network.encoder or ("resnet18" if gpu else "resnet8w"),
         stem=recipe.network.stem or ("small" if size <= 64 else "imagenet"),
     )
-    batch = _or(recipe.optimisation.batch, min(256 if gpu else 128, count, max(2, _power_of_two(count // 2))))
+    batch = _or(recipe.optimisation.batch, min(256 if gpu else 128, count, max(2, power_of_two(count // 2))))
     pixels = count * max(1, size) ** 2
     epochs = _or(recipe.optimisation.epochs, 200 if gpu else max(1, min(1000, 360_000 * 32**2 // pixels)))
     lr, decay = USUAL[recipe.optimisation.optimizer]
@@ -92,10 +98,8 @@ def resolve(recipe: Recipe, images: ImageSet, place: Place) -> Recipe:
     )
     if recipe.optimisation.batch is None and batch < 2 * network.splits:
         network = replace(network, splits=1)
-    chosen = {"views": views, "network": network, "optimisation": optimisation}
-    if "negatives" in recipe.arguments:
-        chosen["negatives"] = _or(recipe.negatives, min(4096, _power_of_two(count // 2)))
-    return find_recipe(recipe.name)(**{**recipe.arguments, **chosen})
+    method = recipe.method.resolve(count)
+    return replace(recipe, method=method, views=views, network=network, optimisation=optimisation)
 
 
 def assemble(recipe: Recipe, images: ImageSet, place: Place, seed: int) -> Training:
@@ -106,26 +110,42 @@ def assemble(recipe: Recipe, images: ImageSet, place: Place, seed: int) -> Train
     """
     _check(recipe, images)
     o, size = recipe.optimisation, recipe.views.size or 0
-    branch = make_branch(recipe.network, place.precision, seed).to(place.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     generator = {p: seeded(seed, p, place.device if p in ("features", "queue") else "cpu") for p in PURPOSES}
-    method = recipe.build(branch, recipe.plan(), recipe.contrast(), generator["queue"])
+    branch = make_branch(recipe.network, place.precision, generator["weights"])
+    batches = Batches(images, o.batch or 0, place.device, generator["order"])
+    method = recipe.method.build(
+        Parts(
+            branch=branch.to(place.device).to(memory_format=torch.channels_last),  # type: ignore[call-overload]
+            plan=recipe.plan(),
+            contrast=recipe.contrast(),
+            images=images,
+            dim=recipe.network.dim,
+            steps=(o.epochs or 0) * len(batches),
+            shuffle=recipe.network.splits > 1,
+            weights=generator["weights"],
+            state=generator["queue"],
+        )
+    )
     assert isinstance(method, nn.Module)
     method.to(place.device)
-    batches = Batches(images, o.batch or 0, place.device, generator["order"])
     lr = (o.lr or 0) * batches.batch / 256
     steps, warmup = (o.epochs or 0) * len(batches), round(o.warmup * len(batches))
-    schedule: Schedule = cosine(lr, steps, warmup)
-    if o.schedule == "steps":
-        schedule = step_decay(lr, (round(0.6 * steps), round(0.8 * steps)), warmup=warmup)
+    schedules: dict[str, Schedule] = {
+        "cosine": cosine(lr, steps, warmup, o.floor),
+        "steps": step_decay(lr, (round(0.6 * steps), round(0.8 * steps)), warmup=warmup),
+        "constant": constant(lr, warmup),
+    }
     mean, std = images.mean_std()
     if place.compile:
-        method.online.compile()
+        method.online.encoder.compile()
     return Training(
         method=method,
         batches=batches,
         sizes=images.sizes,
-        optimizer=make_optimizer(o.optimizer, method.online, lr=lr, weight_decay=o.weight_decay or 0.0),
-        schedule=schedule,
+        optimizer=make_optimizer(
+            o.optimizer, method, lr=lr, weight_decay=o.weight_decay or 0.0, constant_rate=recipe.method.constant_rate
+        ),
+        schedule=schedules[o.schedule],
         views=generator["views"],
         features=generator["features"],
         size=size,
@@ -137,16 +157,34 @@ def assemble(recipe: Recipe, images: ImageSet, place: Place, seed: int) -> Train
     )
 
 
-def make_branch(network: Network, precision: torch.dtype, seed: int) -> Branch:
-    """The branch at its initialisation: also the randomly initialised baseline of the evaluation."""
-    generator = seeded(seed, "weights", "cpu")
+def make_branch(network: Network, precision: torch.dtype, generator: torch.Generator) -> Branch:
+    """The branch at its initialisation, drawn from a generator of the purpose "weights"."""
     norm = partial(SplitBatchNorm2d, splits=network.splits) if network.splits > 1 else nn.BatchNorm2d
-    encoder = make_encoder(network.encoder or "", stem=network.stem or "", norm=norm, generator=generator)
+    encoder = make_encoder(
+        network.encoder or "",
+        stem=network.stem or "",
+        norm=norm,
+        zero_init_residual=network.zero_init_residual,
+        generator=generator,
+    )
     if network.head == "linear":
         head = linear_head(encoder.features, network.dim, generator)
     else:
-        head = mlp_head(encoder.features, network.hidden, network.dim, generator=generator)
-    return Branch(encoder, {"z": head}, precision)
+        head = mlp_head(
+            encoder.features,
+            network.hidden,
+            network.dim,
+            layers=network.layers,
+            batch_norm=network.head_norm != "none",
+            output_norm=network.head_norm == "all",
+            generator=generator,
+        )
+    return Branch(encoder, {"z": head.requires_grad_(not network.fixed_head)}, precision)
+
+
+def untrained_encoder(network: Network, precision: torch.dtype, seed: int) -> nn.Module:
+    """The encoder as a training of this seed begins with it: the baseline of the evaluation."""
+    return make_branch(network, precision, seeded(seed, "weights", "cpu")).encoder
 
 
 def seeded(seed: int, purpose: str, device: torch.device | str) -> torch.Generator:
@@ -190,11 +228,6 @@ def _native_precision(device: torch.device) -> torch.dtype:
     else:
         native = device.type == "cpu" and torch.cpu._is_avx512_bf16_supported()
     return torch.bfloat16 if native else torch.float32
-
-
-def _power_of_two(limit: int) -> int:
-    """The largest power of two up to `limit`, and 1 at least."""
-    return 1 << max(0, limit.bit_length() - 1)
 
 
 def _or(value: T | None, default: T) -> T:

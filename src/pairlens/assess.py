@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from pairlens.assemble import find_place, make_branch
+from pairlens.assemble import find_place, untrained_encoder
 from pairlens.environment import apply
 from pairlens.errors import InputError
 from pairlens.evaluate.nearest import neighbour_arrays
@@ -41,10 +41,10 @@ def assess(
     recipe, machine = recall(run)
     place = find_place(machine)
     apply(place)
-    encoder = make_branch(recipe.network, place.precision, call["seed"]).encoder
+    encoder = untrained_encoder(recipe.network, place.precision, call["seed"])
     step = load_trained(run, encoder)
     source = open_run_source(run, say, lambda done, total: progress("reading images", done, total))
-    random_encoder = make_branch(recipe.network, place.precision, call["seed"]).encoder
+    random_encoder = untrained_encoder(recipe.network, place.precision, call["seed"])
     mean, std = (torch.tensor(info["data"][name], device=place.device) for name in ("mean", "std"))
     sight: dict[str, Any] = {"size": info["size"], "mean": mean, "std": std}
     sight |= {"device": place.device, "precision": place.precision}

@@ -12,7 +12,8 @@ from tyro.conf import OmitArgPrefixes, Positional, arg
 from pairlens.console import Console
 from pairlens.data.download import download_cifar10
 from pairlens.pretrain import pretrain, start_run
-from pairlens.recipes import Recipe, find_recipe, usual_recipe
+from pairlens.recipes import find_recipe, usual_recipe
+from pairlens.recipes.recipe import Recipe
 from pairlens.record.run import Run
 from pairlens.reopen import reopen_run
 from pairlens.report.page import write_report
@@ -22,16 +23,16 @@ EXIT = {"finished": 0, "interrupted": 128 + signal.SIGINT, "terminated": 128 + s
 
 
 def train(argv: list[str]) -> int:
-    """`pairlens train SOURCE [--method NAME] [flags]`."""
-    method = _method(argv)
-    constructor = find_recipe(method)
+    """`pairlens train SOURCE [--recipe NAME] [flags]`."""
+    name = _recipe_name(argv)
+    constructor = find_recipe(name)
 
     def command(
         source: Positional[str],
         *,
-        recipe: Annotated[Recipe, arg(constructor=constructor)],
+        made: Annotated[Recipe, arg(constructor=constructor)],
         machine: Machine = Machine(),
-        method: str = method,
+        recipe: str = name,
         out: Path | None = None,
         labels: bool = False,
         test: str | None = None,
@@ -43,9 +44,9 @@ def train(argv: list[str]) -> int:
 
         Args:
             source: a folder of images, a data set's folder, a .npy or .npz file, "scenes" or "scenes:shortcut".
-            recipe: the method's own arguments.
+            made: the recipe's arguments.
             machine: where it runs.
-            method: moco_v1, moco_v2, simclr or scenes_simclr; each has flags of its own.
+            recipe: a method with its numbers; `pairlens recipes` lists them. Each has flags of its own.
             out: the run's folder; runs/SOURCE-METHOD-NUMBER by default.
             labels: read a plain folder's sub-folder names as labels, for evaluation only; where the source has no test
                 part, a fifth of each class is held out of pretraining to test on (or give --test).
@@ -57,7 +58,7 @@ def train(argv: list[str]) -> int:
         console = Console()
         folder, training, images, place = start_run(
             source,
-            recipe,
+            made,
             folder=out,
             machine=machine,
             labels=labels,
@@ -69,7 +70,7 @@ def train(argv: list[str]) -> int:
             progress=console.decoding,
         )
         console.say(
-            f"{method}: {training.epochs} epochs of {len(training.batches)} steps, batch {training.batches.batch}, "
+            f"{recipe}: {training.epochs} epochs of {len(training.batches)} steps, batch {training.batches.batch}, "
             f"{training.size} px views, on {place.device} with {place.threads} threads, "
             f"{str(place.precision).removeprefix('torch.')}"
         )
@@ -184,13 +185,13 @@ def _parse(command: Callable[..., int], name: str, argv: list[str]) -> int:
     return tyro.cli(command, args=argv, prog=f"pairlens {name}", config=(OmitArgPrefixes,))
 
 
-def _method(argv: list[str]) -> str:
-    """The method that a command line names, before it is parsed: which flags there are depends on it."""
+def _recipe_name(argv: list[str]) -> str:
+    """The recipe that a command line names, before it is parsed: which flags there are depends on it."""
     for here, after in pairwise([*argv, ""]):
-        if here == "--method":
+        if here == "--recipe":
             return after
-        if here.startswith("--method="):
-            return here.removeprefix("--method=")
+        if here.startswith("--recipe="):
+            return here.removeprefix("--recipe=")
     return usual_recipe(next((word for word in argv if word.split(":")[0] == "scenes"), ""))
 
 

@@ -16,24 +16,39 @@ Schedule = Callable[[int], float]
 
 
 def make_optimizer(
-    name: OptimizerName, module: nn.Module, *, lr: float, momentum: float = 0.9, weight_decay: float = 0.0
+    name: OptimizerName,
+    module: nn.Module,
+    *,
+    lr: float,
+    momentum: float = 0.9,
+    weight_decay: float = 0.0,
+    constant_rate: Sequence[str] = (),
 ) -> torch.optim.Optimizer:
     """An optimiser over a module's trainable parameters.
 
     SGD decays every parameter, as MoCo's authors do. AdamW and LARS leave biases and normalisation out of the decay
-    (and LARS out of its layer-wise scaling), as SimCLR's authors do.
+    (and LARS out of its layer-wise scaling), as SimCLR's authors do. The parameters of the submodules that
+    `constant_rate` names are marked so: their rate stays `lr` whatever the schedule (SimSiam's predictor).
     """
-    parameters = [p for p in module.parameters() if p.requires_grad]
     if not (0 < lr < math.inf and 0 <= weight_decay < math.inf):
         raise InputError(
             f"the learning rate must be positive and the weight decay not negative, not {lr:g} (for this batch) and "
             f"{weight_decay:g}; SGD commonly takes 0.03 to 0.5, and 1e-4 to 5e-4"
         )
+    groups = []
+    for constant in (False, True):
+        named = [
+            p
+            for path, p in module.named_parameters()
+            if p.requires_grad and any(path.startswith(f"{part}.") for part in constant_rate) == constant
+        ]
+        decays = [p for p in named if name == "sgd" or p.ndim > 1]
+        spared = [p for p in named if name != "sgd" and p.ndim <= 1]
+        for parameters, decay in ((decays, weight_decay), (spared, 0.0)):
+            if parameters:
+                groups.append({"params": parameters, "weight_decay": decay, "constant_rate": constant})
     if name == "sgd":
-        return torch.optim.SGD(parameters, lr, momentum=momentum, weight_decay=weight_decay)
-    matrices = [p for p in parameters if p.ndim > 1]
-    vectors = [p for p in parameters if p.ndim <= 1]
-    groups = [{"params": matrices, "weight_decay": weight_decay}, {"params": vectors, "weight_decay": 0.0}]
+        return torch.optim.SGD(groups, lr, momentum=momentum)
     if name == "adamw":
         return torch.optim.AdamW(groups, lr)
     if name == "lars":
@@ -81,15 +96,21 @@ def trust_ratio(weight: Tensor, gradient: Tensor, decay: float, trust: float) ->
     return torch.where((ratio > 0) & ratio.isfinite(), ratio, torch.ones_like(ratio))
 
 
-def cosine(lr: float, steps: int, warmup: int = 0) -> Schedule:
-    """Linear warm-up over `warmup` steps, then half a cosine down to 0 at the last step (Loshchilov & Hutter 2017)."""
+def cosine(lr: float, steps: int, warmup: int = 0, floor: float = 0.0) -> Schedule:
+    """Linear warm-up over `warmup` steps, then half a cosine down to `floor` * lr (Loshchilov & Hutter 2017)."""
 
     def at(step: int) -> float:
         if step < warmup:
             return lr * (step + 1) / warmup
-        return lr * 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(1, steps - warmup)))
+        falling = 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(1, steps - warmup)))
+        return lr * (floor + (1 - floor) * falling)
 
     return at
+
+
+def constant(lr: float, warmup: int = 0) -> Schedule:
+    """Linear warm-up over `warmup` steps, then always the same rate."""
+    return lambda step: lr * min(1.0, (step + 1) / max(1, warmup))
 
 
 def step_decay(lr: float, milestones: Sequence[int], factor: float = 0.1, warmup: int = 0) -> Schedule:

@@ -5,6 +5,7 @@ B queries, K shared negatives, J own negatives of each query, D dimensions.
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Literal
 
 import torch
 from jaxtyping import Bool, Float
@@ -35,8 +36,9 @@ class Scores:
 
 
 Transform = Callable[[Pairs, Draw], Pairs]
-Select = Callable[[Scores, Draw], Scores]
+Select = Callable[[Scores, Scores, Draw], Scores]  # of the scores, of those that are mined by, and the draw
 Loss = Callable[[Scores, float], Tensor]  # of the scores and the temperature
+Mining = Literal["transformed", "raw"]
 
 
 def identity(pairs: Pairs, draw: Draw) -> Pairs:
@@ -71,11 +73,12 @@ class Comparison:
     scores: Scores  # of the transformed pairs, after selection
     loss: Float[Tensor, ""]
     temperature: float
+    selected: bool = False  # whether negatives were selected
 
     @property
     def is_transformed(self) -> bool:
-        """Whether a transform changed anything."""
-        return self.transformed is not self.raw
+        """Whether a transform or a selection changed anything."""
+        return self.selected or self.transformed is not self.raw
 
 
 @dataclass(frozen=True)
@@ -83,7 +86,9 @@ class Step:
     """What a method returns: the loss to descend, and one comparison per embedding space."""
 
     loss: Float[Tensor, ""]
-    comparisons: Mapping[str, Comparison] = field(default_factory=dict)
+    comparisons: Mapping[str, Comparison]
+    draw: Draw  # what it was made with
+    kept: Mapping[str, Tensor] = field(default_factory=dict)  # what the method wants back in `after_step`
 
 
 @dataclass(frozen=True)
@@ -94,11 +99,14 @@ class Contrast:
     temperature: float
     transform: Transform = identity
     select: Select | None = None
+    mine_on: Mining = "transformed"  # the scores that `select` ranks negatives by
 
     def __call__(self, pairs: Pairs, draw: Draw) -> Comparison:
         """Compare the pairs of one step."""
         transformed = self.transform(pairs, draw)
         scores = score(transformed)
         if self.select is not None:
-            scores = self.select(scores, draw)
-        return Comparison(pairs, transformed, scores, self.loss(scores, self.temperature), self.temperature)
+            mined = score(pairs) if self.mine_on == "raw" and transformed is not pairs else scores
+            scores = self.select(scores, mined, draw)
+        loss = self.loss(scores, self.temperature)
+        return Comparison(pairs, transformed, scores, loss, self.temperature, self.select is not None)

@@ -16,7 +16,8 @@ from pairlens.data.sources import open_source
 from pairlens.environment import apply, describe
 from pairlens.errors import InputError
 from pairlens.hooks import Checkpointer, Prober, stopped_by_signals, write_status
-from pairlens.recipes import Recipe, flatten
+from pairlens.recipes import flatten
+from pairlens.recipes.recipe import Recipe
 from pairlens.record import observers
 from pairlens.record.checkpoint import checkpoints, save_encoder, step_of
 from pairlens.record.disk import locked
@@ -24,6 +25,7 @@ from pairlens.record.recorder import Recorder
 from pairlens.record.run import Run, log_event, write_json
 from pairlens.settings import Machine
 from pairlens.train import Hook, Observer, Training, fit
+from pairlens.views.plans import view_names
 
 Say = Callable[[str], None]
 DecodeProgress = Callable[[int, int], None]
@@ -60,7 +62,7 @@ def start_run(
     source = open_source(spec, labels=labels, test=test, view=view, seed=seed, say=say, progress=progress)
     recipe = resolve(recipe, source.train, place)
     training = assemble(recipe, source.train, place, seed)
-    call: dict[str, Any] = {"argv": argv or [], "method": recipe.name, "source": _absolute(spec)}
+    call: dict[str, Any] = {"argv": argv or [], "recipe": recipe.name, "source": _absolute(spec)}
     call |= {"labels": labels, "test": None if test is None else _absolute(test), "seed": seed, "record": record}
     call |= {"machine": asdict(machine), "arguments": flatten(recipe)}
     folder = _make_folder(folder, source.name, recipe.name)
@@ -116,7 +118,8 @@ def _pretrain(
     folder: Path, training: Training, source: Source, seconds: float, save_every: float, watch: Observer | None
 ) -> str:
     device = training.mean.device
-    recorder = Recorder(folder, ("z",), device=device, steps=training.steps, start=training.step, spent=seconds)
+    spaces = Run.open(folder).spaces
+    recorder = Recorder(folder, spaces, device=device, steps=training.steps, start=training.step, spent=seconds)
     checkpointer = Checkpointer(folder, recorder, save_every)
     prober = [] if source.train.labels is None else [Prober(folder, source, training)]
     hooks: list[Hook] = [*prober, checkpointer]  # no checkpoint is ahead of its probe
@@ -150,12 +153,13 @@ def _describe_run(call: dict[str, Any], recipe: Recipe, source: Source, t: Train
         "call": call,
         "seed": call["seed"],
         "spaces": {
-            "z": {
-                "negatives": recipe.negatives_of_a_query(t.batches.batch // t.accumulate),
-                "temperature": recipe.temperature,
+            space: {
+                "negatives": recipe.negatives_of_a_query(t.batches.batch // t.accumulate, len(train)),
+                "temperature": recipe.method.temperature,
             }
+            for space in recipe.method.spaces
         },
-        "views": ["query", "key"],
+        "views": list(view_names(t.method.plan)),
         "size": t.size,
         "batch": t.batches.batch,
         "steps": t.steps,
@@ -175,6 +179,8 @@ def _describe_run(call: dict[str, Any], recipe: Recipe, source: Source, t: Train
         "parameters": {
             "encoder": sum(p.numel() for p in online.encoder.parameters()),
             "heads": sum(p.numel() for p in online.heads.parameters()),
+            "others": sum(p.numel() for g in t.optimizer.param_groups for p in g["params"])
+            - sum(p.numel() for p in online.parameters() if p.requires_grad),
         },
         "environment": describe(place),
     }
@@ -204,7 +210,7 @@ def _make_folder(folder: Path | None, source: str, method: str) -> Path:
     try:
         made.mkdir(parents=True, exist_ok=True)
         for number in count(1) if folder is None else ():
-            made = Path("runs") / f"{stem}-{method.removeprefix(stem + '_')}-{number}"
+            made = Path("runs") / f"{stem}-{method.removeprefix(stem + '.')}-{number}"
             try:
                 made.mkdir()  # fails where another process was faster, too
                 break

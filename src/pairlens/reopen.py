@@ -12,7 +12,8 @@ from pairlens.data.images import Source
 from pairlens.data.sources import open_source
 from pairlens.environment import apply, describe
 from pairlens.errors import InputError
-from pairlens.recipes import Recipe, restore
+from pairlens.recipes import restore
+from pairlens.recipes.recipe import Recipe
 from pairlens.record.checkpoint import checkpoints, load_checkpoint
 from pairlens.record.disk import locked
 from pairlens.record.run import Run, log_event
@@ -63,7 +64,7 @@ def recall(run: Run) -> tuple[Recipe, Machine]:
         call, data = run.call, run.info["data"]
         needed = [call[name] for name in ("source", "labels", "test", "seed")]
         needed += [data[name] for name in ("side", "train", "mean", "std")]
-        return restore(call["method"], call["arguments"]), Machine(**call["machine"])
+        return restore(call["recipe"], call["arguments"]), Machine(**call["machine"])
     except (KeyError, TypeError) as error:
         raise InputError(_damaged(run, error)) from error
 

@@ -1,11 +1,12 @@
 """Groups of arguments that recipes share. Every field is a flag of `pairlens train`; None is chosen from the data."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from pairlens.errors import InputError
+from pairlens.negatives import hardest, semi_hard, skewed, uniform
 from pairlens.optim import OptimizerName
-from pairlens.pairs import Transform, identity
+from pairlens.pairs import Mining, Select, Transform, identity
 from pairlens.transforms import (
     Gradient,
     NegativesSee,
@@ -18,7 +19,7 @@ from pairlens.transforms import (
     starting_at,
 )
 from pairlens.views.crops import random_resized_crop
-from pairlens.views.plans import Augmentation
+from pairlens.views.plans import Augmentation, Plan, multi_crop, two_views
 
 
 @dataclass(frozen=True)
@@ -31,10 +32,18 @@ class Network:
     """First layers: small (3x3, up to 64 px) or imagenet (7x7 and pooling)."""
     head: Literal["linear", "mlp"] = "mlp"
     """Projection head: one linear layer, or hidden layers with ReLU."""
+    layers: int = 2
+    """Linear layers of the MLP head."""
     hidden: int = 512
-    """Width of the MLP head's hidden layer."""
+    """Width of the MLP head's hidden layers."""
     dim: int = 128
     """Dimensions of the embedding."""
+    head_norm: Literal["none", "hidden", "all"] = "none"
+    """Batch normalisation in the MLP head: none, of its hidden layers, or of its output as well."""
+    fixed_head: bool = False
+    """Leave the head as it was drawn: no gradient, no decay (GP, Table 1 b)."""
+    zero_init_residual: bool = False
+    """Let every residual branch start as zero."""
     splits: int = 1
     """Parts of a batch that are normalised apart, as on so many devices; with 2 or more MoCo shuffles its keys."""
 
@@ -57,9 +66,22 @@ class Views:
     """Probability of a blur; by default 0.5 for views above 64 px, and 0 below."""
     flip: float = 0.5
     """Probability of a mirrored view."""
+    locals: int = 0
+    """Multi-crop: small views of each image beside the two large ones (SwAV: 6)."""
+    local_crop: tuple[float, float] = (0.05, 0.14)
+    """Least and greatest share of the image's area that a small view's crop takes."""
+    local_size: int | None = None
+    """Side of a small view, pixels; by default 3/7 of a large one's, as SwAV's 96 of 224."""
+
+    def plan(self) -> Plan:
+        """Two large views, and small ones where they are asked for; everything must be resolved."""
+        view = self.augmentation()
+        if not self.locals:
+            return two_views(view)
+        return multi_crop(view, replace(view, crop=random_resized_crop(self.local_crop)), self.locals, self.local_size)
 
     def augmentation(self) -> Augmentation:
-        """The view's distribution; `blur` must be resolved."""
+        """A large view's distribution; `blur` must be resolved."""
         return Augmentation(
             crop=random_resized_crop(self.crop),
             flip=self.flip,
@@ -86,8 +108,10 @@ class Optimisation:
     """Learning rate for a batch of 256, scaled in proportion to the batch; by default the optimiser's own."""
     weight_decay: float | None = None
     """Weight decay; by default the optimiser's own."""
-    schedule: Literal["cosine", "steps"] = "cosine"
-    """cosine, or steps: a tenth at 60 % and again at 80 % of the training."""
+    schedule: Literal["cosine", "steps", "constant"] = "cosine"
+    """cosine, constant, or steps: a tenth at 60 % and again at 80 % of the training."""
+    floor: float = 0.0
+    """Share of the learning rate that the cosine ends at."""
     warmup: float = 0.0
     """Epochs over which the learning rate rises from 0."""
 
@@ -106,8 +130,8 @@ class FeatureTransform:
     """Extrapolate negatives instead: alpha."""
     per: Per = "step"
     """One lambda for each step, pair, dimension (Eq. 6) or element."""
-    renormalise: bool = False
-    """Bring transformed features back to unit length."""
+    renormalise: bool | None = None
+    """Bring transformed features back to unit length; by default only where the loss has no negatives."""
     union: bool = False
     """Keep the original negatives beside the mixed ones (Table 5)."""
     ft_start: int = 0
@@ -126,9 +150,9 @@ class FeatureTransform:
             "per": self.per,
             "gradient": self.gradient,
             "negatives_see": self.negatives_see,
-            "renormalise": self.renormalise,
+            "renormalise": bool(self.renormalise),
         }
-        negative = {"per": self.per, "union": self.union, "renormalise": self.renormalise}
+        negative = {"per": self.per, "union": self.union, "renormalise": bool(self.renormalise)}
         parts = [
             make(alpha, **arguments)
             for make, alpha, arguments in (
@@ -168,6 +192,39 @@ class FeatureTransform:
                     f"{name} shapes a feature transformation that is not asked for; add extrapolate (positives; the "
                     "paper: 2.0) or interpolate (negatives; 1.6), or leave it out"
                 )
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Which of a query's negatives its loss sees (GP, Section 5). All of them by default."""
+
+    select: Literal["all", "hardest", "semi_hard", "uniform", "skewed"] = "all"
+    """All, the hardest, those below the positive, some at random, or ranks from a skew-normal (GP, Figure 5)."""
+    selected: int | None = None
+    """How many; by default as many as there are (skewed), or half of them."""
+    skew: float = 4.0
+    """Shape of the skew-normal over ranks; 0 is a normal."""
+    skew_scale: float = 1 / 3
+    """Its scale, a share of the number of negatives."""
+    mine_on: Mining = "transformed"
+    """Rank negatives by their scores after the feature transformation, or before it (raw)."""
+
+    def of(self, count: int) -> int:
+        """How many of `count` negatives are left."""
+        if self.select == "all":
+            return count
+        return self.selected or (count if self.select == "skewed" else max(1, count // 2))
+
+    def function(self) -> Select | None:
+        """The selection; None where nothing is selected."""
+        half = self.selected
+        return {
+            "all": lambda: None,
+            "hardest": lambda: hardest(half),
+            "semi_hard": lambda: semi_hard(half),
+            "uniform": lambda: uniform(half),
+            "skewed": lambda: skewed(half, shape=self.skew, scale=self.skew_scale),
+        }[self.select]()
 
 
 @dataclass(frozen=True)

@@ -103,8 +103,8 @@ def fit(t: Training, observers: Iterable[Observer] = (), hooks: Iterable[Hook] =
 
 
 def render_views(t: Training, images: UInt8[Tensor, "B 3 H W"], params: Mapping[str, ViewParams]) -> dict[str, Tensor]:
-    """Every view of a batch, [B, 3, S, S] each, normalised."""
-    return {name: t.render(images, p, t.size, t.mean, t.std) for name, p in params.items()}
+    """Every view of a batch, [B, 3, S, S] each with the view's own S, normalised."""
+    return {name: t.render(images, p, p.size or t.size, t.mean, t.std) for name, p in params.items()}
 
 
 def forever(batches: Batches) -> Iterator[tuple[Int64[Tensor, "B"], UInt8[Tensor, "B 3 H W"]]]:
@@ -114,6 +114,7 @@ def forever(batches: Batches) -> Iterator[tuple[Int64[Tensor, "B"], UInt8[Tensor
 
 
 def set_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
-    """Give every parameter group this learning rate."""
+    """Give every parameter group this learning rate, but those whose rate is constant."""
     for group in optimizer.param_groups:
-        group["lr"] = rate
+        if not group.get("constant_rate", False):
+            group["lr"] = rate

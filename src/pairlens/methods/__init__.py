@@ -1,17 +1,21 @@
-"""Contrastive methods, one short file each.
+"""Methods, one short file each: a module with a plan and two functions, and the arguments that are its own.
 
-A method is a module with a plan and two functions; there is no base class, this protocol only names them.
+There is no base class for methods; the protocol only names what `fit` asks of them.
 """
 
 from collections.abc import Mapping
-from typing import Protocol, runtime_checkable
+from dataclasses import dataclass
+from typing import ClassVar, Protocol, Self, runtime_checkable
 
+import torch
 from torch import Tensor
 
+from pairlens.data.images import ImageSet
 from pairlens.draw import Draw
+from pairlens.losses import info_nce
 from pairlens.nets.branch import Branch
-from pairlens.pairs import Step
-from pairlens.views.plans import Plan
+from pairlens.pairs import Contrast, Loss, Step
+from pairlens.views.plans import Augmentation, Plan
 
 
 @runtime_checkable
@@ -34,3 +38,63 @@ class Method(Protocol):
     def state_dict(self) -> dict[str, Tensor]: ...  # noqa: D102 - nn.Module's
 
     def load_state_dict(self, state_dict: dict[str, Tensor]) -> object: ...  # noqa: D102 - nn.Module's
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What a method is built from."""
+
+    branch: Branch
+    plan: Plan
+    contrast: Contrast  # the method's loss behind the recipe's transform and selection
+    images: ImageSet  # the training set: its size for a bank, its labels for the supervised baseline
+    dim: int  # of the embedding
+    steps: int  # of the whole training
+    shuffle: bool  # whether key views are encoded in another order, for batch normalisation in parts
+    weights: torch.Generator  # on the CPU; for a method's own layers
+    state: torch.Generator  # on the training device; for a queue or a bank
+
+
+@dataclass(frozen=True)
+class MethodSettings:
+    """The arguments that are a method's own, every field a flag, and what is fixed by the method.
+
+    Made to be specialised once a method, in the method's file.
+    """
+
+    contrasts: ClassVar[bool] = True  # whether the loss compares with negatives, so that mixing those has an effect
+    spaces: ClassVar[tuple[str, ...]] = ("z",)  # of its comparisons
+    constant_rate: ClassVar[tuple[str, ...]] = ()  # submodules whose learning rate follows no schedule
+
+    temperature: float = 1.0
+    """What scores are divided by before the loss."""
+
+    def resolve(self, count: int) -> Self:
+        """The same with everything chosen that was left open, for a set of so many images."""
+        return self
+
+    def loss(self) -> Loss:
+        """The loss of its comparisons."""
+        return info_nce
+
+    def plan(self, plan: Plan, view: Augmentation, size: int) -> Plan:
+        """The plan of its views: the recipe's own, unless the method needs more views of `size` pixels."""
+        return plan
+
+    def negatives_of_a_query(self, part: int, images: int) -> int:
+        """How many negatives each query is compared with, where `part` of the set's images come at a time."""
+        return 2 * part - 2
+
+    def build(self, parts: Parts) -> Method:
+        """Put the method together."""
+        raise NotImplementedError
+
+
+def usual_negatives(count: int) -> int:
+    """Stored negatives where nobody says how many: 4096, or at most half the set, that few are of the query's image."""
+    return min(4096, power_of_two(count // 2))
+
+
+def power_of_two(limit: int) -> int:
+    """The largest power of two up to `limit`, and 1 at least."""
+    return 1 << max(0, limit.bit_length() - 1)

@@ -1,67 +1,95 @@
-"""MoCo (He et al. 2020), v1 and v2: a momentum encoder and a queue of its keys.
+"""MoCo (He et al. 2020), v1 and v2: a momentum branch and a queue of its keys.
 
 B images, S view size, D dimensions, K queued keys.
 """
 
-import copy
 from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Self
 
 import torch
-from jaxtyping import Float
 from torch import Tensor, nn
 
 from pairlens.draw import Draw
-from pairlens.errors import InputError
+from pairlens.methods import MethodSettings, Parts, usual_negatives
+from pairlens.methods.crossed import GLOBAL, crossed
 from pairlens.negatives import Queue
 from pairlens.nets.branch import Branch
+from pairlens.nets.momentum import MomentumBranch
 from pairlens.pairs import Contrast, Pairs, Step
 from pairlens.views.plans import Plan
+
+
+@dataclass(frozen=True)
+class MoCoSettings(MethodSettings):
+    """MoCo's own arguments."""
+
+    temperature: float = 0.1
+    """What scores are divided by before the loss."""
+    negatives: int | None = None
+    """Keys in the queue (K); by default 4096, or up to half the set."""
+    momentum: float = 0.99
+    """Of the key encoder (m); 1 never moves it, 0 makes it the query encoder."""
+    symmetric: bool = False
+    """Compare both ways: each large view is query and key in turn."""
+
+    def resolve(self, count: int) -> Self:
+        """With the usual number of negatives where none is given."""
+        return self if self.negatives is not None else replace(self, negatives=usual_negatives(count))
+
+    def negatives_of_a_query(self, part: int, images: int) -> int:
+        """The queue's length."""
+        return self.negatives or 0
+
+    def build(self, parts: Parts) -> "MoCo":
+        """MoCo with an empty history: a queue of random keys."""
+        return MoCo(
+            parts.branch,
+            MomentumBranch(parts.branch, self.momentum, shuffle=parts.shuffle),
+            Queue(self.negatives or 0, parts.dim, parts.state),
+            parts.contrast,
+            parts.plan,
+            symmetric=self.symmetric,
+        )
 
 
 class MoCo(nn.Module):
     """Queries of the online branch against keys of its moving average; negatives are the queue of earlier keys.
 
-    With `shuffle` the keys are encoded in another order than the queries, so that batch normalisation over parts of
-    the batch (`SplitBatchNorm2d`, or one device of many) cannot tell which query belongs to which key.
-    v1 and v2 differ in head, views and temperature only: those are arguments of the recipe.
+    v1 and v2 differ in head, views and temperature only: those are arguments of the recipe. With `symmetric` each of
+    the two large views is query and key in turn (as in the authors' later CIFAR-10 code); local views of a multi-crop
+    plan are further queries.
     """
 
     def __init__(
-        self, branch: Branch, queue: Queue, contrast: Contrast, plan: Plan, *, momentum: float, shuffle: bool = False
+        self,
+        branch: Branch,
+        target: MomentumBranch,
+        queue: Queue,
+        contrast: Contrast,
+        plan: Plan,
+        *,
+        symmetric: bool = False,
     ) -> None:
-        if not 0 <= momentum <= 1:
-            raise InputError(f"the momentum must lie in [0, 1], not {momentum}; MoCo uses 0.999, short runs 0.99")
         super().__init__()
         self.online = branch
-        self.target = copy.deepcopy(branch).requires_grad_(False)
+        self.target = target
         self.queue = queue
         self.contrast = contrast
         self.plan = plan
-        self.momentum = momentum
-        self.shuffle = shuffle
+        self.key_views = GLOBAL if symmetric else GLOBAL[1:]
 
     def forward(self, views: Mapping[str, Tensor], draw: Draw) -> Step:
-        """Compare `views["query"]` with `views["key"]`, [B, 3, S, S] each, and with the queue."""
-        query = self.online(views["query"])["z"]
-        key = self._keys(views["key"], draw)
+        """Compare query views with key views, [B, 3, S, S] each, and with the queue."""
+        keys = {name: self.target(views[name], draw)["z"] for name in self.key_views}
+        couples = crossed([name for name in views if name != "key" or len(keys) > 1], keys)
+        queries = {name: self.online(views[name])["z"] for name in dict.fromkeys(query for query, _ in couples)}
+        query, key = torch.cat([queries[q] for q, _ in couples]), torch.cat([keys[k] for _, k in couples])
         comparison = self.contrast(Pairs(query, key, self.queue.keys), draw)
-        return Step(comparison.loss, {"z": comparison})
+        return Step(comparison.loss, {"z": comparison}, draw, {"keys": torch.cat(list(keys.values()))})
 
     def after_step(self, *steps: Step) -> None:
         """Move the key branch and enqueue the raw keys, never transformed ones."""
         for step in steps:
-            self.queue.enqueue(step.comparisons["z"].raw.key)
-        update_momentum(self.online, self.target, self.momentum)
-
-    @torch.no_grad()
-    def _keys(self, images: Float[Tensor, "B 3 S S"], draw: Draw) -> Float[Tensor, "B D"]:
-        if not self.shuffle:
-            return self.target(images)["z"]
-        order = torch.randperm(len(images), generator=draw.features, device=draw.features.device)
-        return self.target(images[order])["z"][order.argsort()]
-
-
-@torch.no_grad()
-def update_momentum(online: nn.Module, target: nn.Module, momentum: float) -> None:
-    """theta_k <- m theta_k + (1 - m) theta_q for every parameter (FT, Eq. 2); buffers are left alone."""
-    torch._foreach_lerp_(list(target.parameters()), list(online.parameters()), 1 - momentum)
+            self.queue.enqueue(step.kept["keys"])
+        self.target.follow(self.online, steps[0].draw.step)

@@ -4,19 +4,35 @@ B images, S view size.
 """
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
-import torch
-from jaxtyping import Bool
 from torch import Tensor, nn
 
 from pairlens.draw import Draw
+from pairlens.methods import MethodSettings, Parts
+from pairlens.methods.crossed import GLOBAL, batch_pairs, encode_together
 from pairlens.nets.branch import Branch
-from pairlens.pairs import Contrast, Pairs, Step
+from pairlens.pairs import Contrast, Step
 from pairlens.views.plans import Plan
 
 
+@dataclass(frozen=True)
+class SimCLRSettings(MethodSettings):
+    """SimCLR's own arguments."""
+
+    temperature: float = 0.1
+    """What scores are divided by before the loss."""
+
+    def build(self, parts: Parts) -> "SimCLR":
+        """SimCLR; its negatives come with the batch."""
+        return SimCLR(parts.branch, parts.contrast, parts.plan)
+
+
 class SimCLR(nn.Module):
-    """Both views of each image are queries, and each other's keys; the other 2B - 2 views are the negatives."""
+    """Both views of each image are queries, and each other's keys; the other 2B - 2 views are the negatives.
+
+    Local views of a multi-crop plan are further queries, against the large views.
+    """
 
     def __init__(self, branch: Branch, contrast: Contrast, plan: Plan) -> None:
         super().__init__()
@@ -25,18 +41,10 @@ class SimCLR(nn.Module):
         self.plan = plan
 
     def forward(self, views: Mapping[str, Tensor], draw: Draw) -> Step:
-        """Compare all 2B views, [B, 3, S, S] each of "query" and "key"."""
-        z = self.online(torch.cat([views["query"], views["key"]]))["z"]
-        batch = len(z) // 2
-        pairs = Pairs(query=z, key=z.roll(batch, 0), negatives=z, excluded=own_pair(batch, z.device))
-        comparison = self.contrast(pairs, draw)
-        return Step(comparison.loss, {"z": comparison})
+        """Compare all views, [B, 3, S, S] each of "query" and "key"."""
+        z = encode_together(self.online, views)
+        comparison = self.contrast(batch_pairs(z, {name: z[name] for name in GLOBAL}), draw)
+        return Step(comparison.loss, {"z": comparison}, draw)
 
     def after_step(self, *steps: Step) -> None:
         """Nothing lives outside the gradient's reach."""
-
-
-def own_pair(batch: int, device: torch.device) -> Bool[Tensor, "{2*batch} {2*batch}"]:
-    """Which of the 2B views are no negatives of a view: itself, and the other view of its image."""
-    image = torch.arange(2 * batch, device=device) % batch
-    return image[:, None] == image[None, :]

@@ -28,8 +28,20 @@ class Branch(nn.Module):
 
     def forward(self, images: Float[Tensor, "B 3 S S"]) -> dict[str, Float[Tensor, "B D"]]:
         """Unit embeddings by space."""
-        images = images.contiguous(memory_format=torch.channels_last)
-        with torch.autocast(images.device.type, self.precision, enabled=self.precision != torch.float32):
-            features = self.encoder(images)
+        return {space: F.normalize(z, dim=1) for space, z in self.project(images).items()}
+
+    def project(self, images: Float[Tensor, "B 3 S S"]) -> dict[str, Float[Tensor, "B D"]]:
+        """What the heads give, by space, before it is brought to unit length."""
+        with self.autocast(images.device):
+            features = self.encode(images)
             projected = {space: head(features) for space, head in self.heads.items()}
-        return {space: F.normalize(z.float(), dim=1) for space, z in projected.items()}
+        return {space: z.float() for space, z in projected.items()}
+
+    def encode(self, images: Float[Tensor, "B 3 S S"]) -> Float[Tensor, "B C"]:
+        """The encoder's features, in the branch's precision."""
+        with self.autocast(images.device):
+            return self.encoder(images.contiguous(memory_format=torch.channels_last))
+
+    def autocast(self, device: torch.device) -> torch.autocast:
+        """The context in which networks compute in the branch's precision."""
+        return torch.autocast(device.type, self.precision, enabled=self.precision != torch.float32)

@@ -31,11 +31,13 @@ def mlp_head(
     *,
     layers: int = 2,
     batch_norm: bool = False,
+    output_norm: bool = False,
     generator: torch.Generator,
 ) -> nn.Module:
     """So many linear layers with ReLU between them, [B, F] -> [B, D] (SimCLR, Section 2.1; MoCo v2).
 
-    `batch_norm` normalises every hidden layer before its ReLU; those layers then need no bias and have none.
+    `batch_norm` normalises every hidden layer before its ReLU, `output_norm` the output, without scale and shift
+    (SimSiam); layers that are normalised need no bias and have none.
 
     Raises:
         InputError: fewer than two layers are asked for.
@@ -48,4 +50,7 @@ def mlp_head(
         if batch_norm:
             modules.append(nn.BatchNorm1d(hidden))
         modules.append(nn.ReLU(inplace=True))
-    return nn.Sequential(*modules, linear(hidden, dim, generator))
+    last: list[nn.Module] = [linear(hidden, dim, generator, bias=not output_norm)]
+    if output_norm:
+        last.append(nn.BatchNorm1d(dim, affine=False))
+    return nn.Sequential(*modules, *last)

@@ -193,7 +193,7 @@ def _navigation(sections: Sequence[Section]) -> Html:
 
 def _header(opened: Sequence[Run], names: Sequence[str]) -> Html:
     heading = tag("h1", {}, f"{len(opened)} runs compared" if len(opened) > 1 else user(names[0]))
-    called = list(dict.fromkeys((str(run.call.get("method", "?")), str(run.call.get("source", "?"))) for run in opened))
+    called = list(dict.fromkeys((str(run.call.get("recipe", "?")), str(run.call.get("source", "?"))) for run in opened))
     said = [part for method, source in called[:4] for part in (" · ", user(method), " on ", user(source))][1:]
     rest = f" and {len(called) - 4} more" if len(called) > 4 else None
     return tag("header", {}, heading, tag("p", {"class": "aside"}, *said, rest))

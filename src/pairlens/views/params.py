@@ -37,6 +37,7 @@ class ViewParams:
     blur: Float[Tensor, "B"]  # standard deviation of the Gaussian, pixels of the view; 0 = not blurred
     rotation: Integer[Tensor, "B"]  # quarter turns, counter-clockwise
     texture: Integer[Tensor, "B"]  # index of the pre-made stylised copy; 0 = the image itself
+    size: int | None = None  # pixels of the view's side, the same for the whole batch; None: the training's size
 
     @classmethod
     def identity(cls, batch: int) -> "ViewParams":
@@ -59,15 +60,18 @@ class ViewParams:
 
     def to(self, device: torch.device | str) -> "ViewParams":
         """The same parameters on a device."""
-        return replace(self, **{k: v.to(device, non_blocking=True) for k, v in self.tensors().items()})
+        return self._with({k: v.to(device, non_blocking=True) for k, v in self.tensors().items()})
 
     def rows(self, index: Tensor | slice) -> "ViewParams":
         """The parameters of some of the images."""
-        return replace(self, **{k: v[index] for k, v in self.tensors().items()})
+        return self._with({k: v[index] for k, v in self.tensors().items()})
 
     def tensors(self) -> dict[str, Tensor]:
-        """Every field by name, for storing."""
-        return {f.name: getattr(self, f.name) for f in fields(self)}
+        """Every drawn field by name, for storing."""
+        return {f.name: getattr(self, f.name) for f in fields(self) if f.name != "size"}
+
+    def _with(self, tensors: Mapping[str, Tensor]) -> "ViewParams":
+        return ViewParams(**tensors, size=self.size)
 
     def __len__(self) -> int:
         return len(self.flip)

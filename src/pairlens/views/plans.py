@@ -4,7 +4,7 @@ B images of the batch.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import permutations
 
 import torch
@@ -94,6 +94,33 @@ def two_views(query: Augmentation, key: Augmentation | None = None) -> Plan:
         return {"query": query.draw(draw), "key": (key or query).draw(draw)}
 
     return plan
+
+
+def multi_crop(view: Augmentation, local: Augmentation, count: int, size: int | None = None) -> Plan:
+    """Two large views, "query" and "key", and `count` small ones, "local_1" and on (SwAV, Section 3.2).
+
+    Args:
+        view: distribution of the large views.
+        local: distribution of the small ones.
+        count: how many small ones.
+        size: pixels of a small view's side; None is the large views' size.
+    """
+    if count < 0 or (size is not None and size < 2):
+        raise InputError(f"{count} small views of {size} px cannot be made; give a positive number and size")
+
+    def plan(draw: Draw) -> dict[str, ViewParams]:
+        views = {"query": view.draw(draw), "key": view.draw(draw)}
+        views |= {f"local_{i + 1}": replace(local.draw(draw), size=size) for i in range(count)}
+        return views
+
+    return plan
+
+
+def view_names(plan: Plan) -> tuple[str, ...]:
+    """The names of a plan's views; it is called with a draw of its own, so nothing else is drawn from."""
+    one = torch.zeros(1, dtype=torch.long)
+    aside = torch.Generator().manual_seed(0)
+    return tuple(plan(Draw(one, torch.full((1, 2), 32), 0, 0, aside, aside)))
 
 
 def moco_v1_views() -> Augmentation:

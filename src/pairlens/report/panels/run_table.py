@@ -26,7 +26,7 @@ class Row:
 def compute(run: Run) -> Row:
     """One run's line of the table."""
     given = run.call.get("arguments")
-    arguments: dict[str, Any] = {k: run.call.get(k) for k in ("method", "source")}
+    arguments: dict[str, Any] = {k: run.call.get(k) for k in ("recipe", "source")}
     arguments |= given if isinstance(given, dict) else {}
     texts = {k: plain(v) for k, v in arguments.items()}
     return Row(verdict_facts(run), settled(column(run.statistics, "loss")), texts)

@@ -1,0 +1,77 @@
+"""What a recipe is: a method and the numbers it is trained with."""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import wraps
+from typing import ParamSpec
+
+from pairlens.errors import InputError
+from pairlens.methods import MethodSettings
+from pairlens.pairs import Contrast
+from pairlens.settings import FeatureTransform, Network, Optimisation, Selection, Views
+from pairlens.views.plans import Plan
+
+P = ParamSpec("P")
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A method ready to be put together with data and a machine (`assemble`).
+
+    The functions that make recipes take some of these groups as keyword arguments; every field of a group is a flag.
+    """
+
+    method: MethodSettings
+    network: Network
+    views: Views
+    optimisation: Optimisation
+    transform: FeatureTransform = FeatureTransform()
+    selection: Selection = Selection()
+    name: str = ""
+
+    def plan(self) -> Plan:
+        """The method's views; everything must be resolved."""
+        return self.method.plan(self.views.plan(), self.views.augmentation(), self.views.size or 0)
+
+    def negatives_of_a_query(self, part: int, images: int) -> int:
+        """How many negatives each query has, where `part` of the set's images are compared at a time.
+
+        Twice as many with the union queue (FT, Table 5); mixed in-batch negatives lose a few more to exclusion.
+        """
+        count = self.method.negatives_of_a_query(part, images)
+        count = 2 * count if self.transform.union and self.transform.mixes_negatives else count
+        return self.selection.of(count)
+
+    def contrast(self) -> Contrast:
+        """The method's loss behind the recipe's feature transformation and selection.
+
+        Raises:
+            InputError: the temperature is not positive, or what is asked for has no effect in this method.
+        """
+        temperature = self.method.temperature
+        if not 0 < temperature < math.inf:
+            raise InputError(f"the temperature must be positive, not {temperature}; common values: 0.07 to 0.5")
+        if self.transform.mixes_negatives and not self.method.contrasts:
+            raise InputError(
+                f"{self.name or 'this method'} compares with no negatives, so mixing them has no effect; transform its "
+                "positives (extrapolate), or choose a contrastive method"
+            )
+        transform = self.transform
+        if transform.renormalise is None:
+            positives = transform.mixes_positives and not self.method.contrasts
+            transform = replace(transform, renormalise=True if positives else None)
+        select, mine_on = self.selection.function(), self.selection.mine_on
+        return Contrast(self.method.loss(), temperature, transform.transform(), select, mine_on)
+
+
+def recipe(function: Callable[P, Recipe]) -> Callable[P, Recipe]:
+    """Let a recipe know its name: the function's, after the data's where it lives in a data set's module."""
+    module = function.__module__.rpartition(".")[2]
+    name = function.__name__ if module == "general" else f"{module}.{function.__name__}"
+
+    @wraps(function)
+    def call(*args: P.args, **kwargs: P.kwargs) -> Recipe:
+        return replace(function(*args, **kwargs), name=name)
+
+    return call
