@@ -5,7 +5,7 @@ There is no base class for methods; the protocol only names what `fit` asks of t
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar, Protocol, Self, runtime_checkable
+from typing import ClassVar, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -69,7 +69,7 @@ class MethodSettings:
     temperature: float = 1.0
     """What scores are divided by before the loss."""
 
-    def resolve(self, count: int) -> Self:
+    def resolve(self, count: int) -> "MethodSettings":
         """The same with everything chosen that was left open, for a set of so many images."""
         return self
 

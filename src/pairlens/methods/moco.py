@@ -5,7 +5,6 @@ B images, S view size, D dimensions, K queued keys.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Self
 
 import torch
 from torch import Tensor, nn
@@ -33,7 +32,7 @@ class MoCoSettings(MethodSettings):
     symmetric: bool = False
     """Compare both ways: each large view is query and key in turn."""
 
-    def resolve(self, count: int) -> Self:
+    def resolve(self, count: int) -> "MoCoSettings":
         """With the usual number of negatives where none is given."""
         return self if self.negatives is not None else replace(self, negatives=usual_negatives(count))
 
