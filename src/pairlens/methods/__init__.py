@@ -63,11 +63,15 @@ class MethodSettings:
     """
 
     contrasts: ClassVar[bool] = True  # whether the loss compares with negatives, so that mixing those has an effect
-    spaces: ClassVar[tuple[str, ...]] = ("z",)  # of its comparisons
     constant_rate: ClassVar[tuple[str, ...]] = ()  # submodules whose learning rate follows no schedule
 
     temperature: float = 1.0
     """What scores are divided by before the loss."""
+
+    @property
+    def spaces(self) -> tuple[str, ...]:
+        """The names of its comparisons, in their order."""
+        return ("z",)
 
     def resolve(self, count: int) -> "MethodSettings":
         """The same with everything chosen that was left open, for a set of so many images."""

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from pairlens.draw import Draw
-from pairlens.methods import MethodSettings, Parts, usual_negatives
+from pairlens.methods import Method, MethodSettings, Parts, usual_negatives
 from pairlens.methods.crossed import GLOBAL, crossed
 from pairlens.negatives import Queue
 from pairlens.nets.branch import Branch
@@ -40,7 +40,7 @@ class MoCoSettings(MethodSettings):
         """The queue's length."""
         return self.negatives or 0
 
-    def build(self, parts: Parts) -> "MoCo":
+    def build(self, parts: Parts) -> Method:
         """MoCo with an empty history: a queue of random keys."""
         return MoCo(
             parts.branch,
