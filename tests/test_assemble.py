@@ -14,9 +14,12 @@ from pairlens.data.images import ImageSet
 from pairlens.draw import Draw
 from pairlens.environment import describe
 from pairlens.errors import InputError
+from pairlens.methods.moco import MoCoSettings
 from pairlens.nets.norm import SplitBatchNorm2d
 from pairlens.optim import OptimizerName
-from pairlens.recipes import Recipe, flatten, moco_v2, simclr
+from pairlens.recipes import flatten
+from pairlens.recipes.general import moco_v2, simclr
+from pairlens.recipes.recipe import Recipe
 from pairlens.settings import FeatureTransform, Machine, Network, Optimisation, Views
 from pairlens.train import Training, fit
 
@@ -33,7 +36,10 @@ def images_of(count: int = 32, side: int = 16) -> ImageSet:
 def small(**optimisation: Any) -> Recipe:
     chosen = {"epochs": 2, "batch": 8, **optimisation}
     return moco_v2(
-        network=SMALL, optimisation=Optimisation(**chosen), transform=FeatureTransform(interpolate=1.6), negatives=16
+        method=MoCoSettings(negatives=16),
+        network=SMALL,
+        optimisation=Optimisation(**chosen),
+        transform=FeatureTransform(interpolate=1.6),
     )
 
 
@@ -74,7 +80,7 @@ def test_what_was_said_is_kept() -> None:
         network=Network("resnet10w", "imagenet", splits=4),
         views=Views(size=24, blur=0.3),
         optimisation=Optimisation(epochs=7, batch=20, lr=0.3, weight_decay=0.0),
-        negatives=5,
+        method=MoCoSettings(negatives=5),
     )
     before, after = flatten(recipe), flatten(resolve(recipe, images_of(), GPU))
     assert after == before
@@ -109,10 +115,10 @@ def test_resolving_twice_is_resolving_once() -> None:
         (small(warmup=float("nan")), "warm-up must be a number of epochs"),
         (small(lr=-0.1), "learning rate must be positive"),
         (small(lr=float("nan")), "learning rate must be positive"),
-        (moco_v2(negatives=0), "number of negatives and of dimensions must be positive, not 0"),
-        (moco_v2(negatives=-3), "must be positive, not -3"),
-        (moco_v2(momentum=2.0), r"momentum must lie in \[0, 1\], not 2"),
-        (moco_v2(temperature=0.0), "temperature must be positive"),
+        (moco_v2(method=MoCoSettings(negatives=0)), "number of negatives and of dimensions must be positive, not 0"),
+        (moco_v2(method=MoCoSettings(negatives=-3)), "must be positive, not -3"),
+        (moco_v2(method=MoCoSettings(momentum=2.0)), r"momentum must lie in \[0, 1\], not 2"),
+        (moco_v2(method=MoCoSettings(temperature=0.0)), "temperature must be positive"),
         (moco_v2(views=Views(size=0)), "size must be a positive"),
         (moco_v2(views=Views(crop=(0.0, 1.0))), "scale"),
         (moco_v2(network=Network(encoder="vgg")), "no encoder 'vgg'; use one of resnet8w"),
@@ -197,7 +203,7 @@ def test_every_generator_is_drawn_from_for_its_purpose_only() -> None:
     again = seeded(seed, "queue", "cpu")
     keys = torch.nn.functional.normalize(torch.randn(16, 8, generator=again), dim=1)
     assert torch.equal(t.method.queue.keys, keys)
-    branch = make_branch(SMALL, torch.float32, seed)
+    branch = make_branch(SMALL, torch.float32, seeded(seed, "weights", "cpu"))
     assert all(torch.equal(v, branch.state_dict()[k]) for k, v in t.method.online.state_dict().items())
     assert torch.equal(t.views.get_state(), seeded(seed, "views", "cpu").get_state())
     assert torch.equal(t.features.get_state(), seeded(seed, "features", "cpu").get_state())
@@ -247,8 +253,8 @@ def test_the_training_is_what_the_recipe_says() -> None:
     assert torch.equal(t.mean, mean)
     assert torch.equal(t.std, std)
     assert any(isinstance(m, SplitBatchNorm2d) and m.splits == 2 for m in t.method.modules())
-    assert t.method.shuffle
-    assert not training_of(moco_v2(network=Network(splits=1))).method.shuffle
+    assert t.method.target.shuffle
+    assert not training_of(moco_v2(network=Network(splits=1))).method.target.shuffle
 
 
 def test_the_place_is_found(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,7 +10,8 @@ from pairlens.assemble import Place, assemble, find_place, resolve
 from pairlens.clock import Clock, seconds
 from pairlens.data.images import ImageSet
 from pairlens.environment import apply
-from pairlens.recipes import moco_v2
+from pairlens.methods.moco import MoCoSettings
+from pairlens.recipes.general import moco_v2
 from pairlens.record.checkpoint import load_checkpoint, save_checkpoint
 from pairlens.record.recorder import Recorder
 from pairlens.settings import FeatureTransform, Machine, Network, Optimisation
@@ -35,7 +36,7 @@ def training_of(place: Place, seed: int = 0) -> Training:
         network=Network("resnet8w", "small", hidden=16, dim=8, splits=2),
         optimisation=Optimisation(epochs=100, batch=16),
         transform=FeatureTransform(extrapolate=2.0, interpolate=1.6, per="element"),
-        negatives=40,
+        method=MoCoSettings(negatives=40),
     )
     return assemble(resolve(recipe, images, place), images, place, seed)
 

@@ -3,11 +3,11 @@
 import pytest
 import torch
 
-from pairlens.assemble import assemble, find_place, make_branch, resolve
+from pairlens.assemble import assemble, find_place, resolve, untrained_encoder
 from pairlens.data.images import ImageSet
 from pairlens.data.scenes import make_scenes
 from pairlens.evaluate.probe import probe, validation_split
-from pairlens.recipes import scenes_simclr
+from pairlens.recipes import scenes
 from pairlens.settings import Machine, Optimisation
 from pairlens.train import fit
 
@@ -25,10 +25,10 @@ def accuracy(encoder: torch.nn.Module, images: ImageSet) -> float:
 def test_a_few_hundred_steps_beat_the_untrained_encoder() -> None:
     images = make_scenes(train=3000, test=1).train
     place = find_place(Machine(threads=1, precision="fp32"))
-    recipe = scenes_simclr(optimisation=Optimisation(epochs=12, batch=128, optimizer="adamw", lr=8e-3))
+    recipe = scenes.simclr(optimisation=Optimisation(epochs=12, batch=128, optimizer="adamw", lr=8e-3))
     recipe = resolve(recipe, images, place)
     training = assemble(recipe, images, place, seed=0)
-    before = accuracy(make_branch(recipe.network, place.precision, seed=0).encoder, images)
+    before = accuracy(untrained_encoder(recipe.network, place.precision, seed=0), images)
     fit(training)
     assert training.step == 12 * 23
     assert accuracy(training.method.online.encoder, images) > before + MARGIN

@@ -110,9 +110,10 @@ def test_a_contrast_transforms_scores_selects_and_loses_in_this_order(make_draw:
         assert at is draw
         return doubled
 
-    def select(given: Scores, at: Draw) -> Scores:
+    def select(given: Scores, mined: Scores, at: Draw) -> Scores:
         seen.append("select")
         assert torch.equal(given.positive, score(doubled).positive)
+        assert mined is given
         assert at is draw
         return Scores(given.positive, given.negative[:, :2])
 
@@ -135,8 +136,8 @@ def test_a_contrast_refuses_a_temperature_that_is_not_positive(make_draw: MakeDr
         Contrast(info_nce, temperature=0.0)(some_pairs(), make_draw())
 
 
-def test_records_are_frozen() -> None:
+def test_records_are_frozen(make_draw: MakeDraw) -> None:
     pairs = some_pairs()
-    for record in (pairs, score(pairs), Step(torch.zeros(()))):
+    for record in (pairs, score(pairs), Step(torch.zeros(()), {}, make_draw())):
         with pytest.raises(dataclasses.FrozenInstanceError):
             setattr(record, dataclasses.fields(record)[0].name, None)

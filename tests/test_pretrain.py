@@ -21,8 +21,10 @@ from pairlens import pretrain as pretraining
 from pairlens.cli import run
 from pairlens.console import Console
 from pairlens.errors import InputError
+from pairlens.methods.moco import MoCoSettings
 from pairlens.pretrain import pretrain, start_run
-from pairlens.recipes import Recipe, moco_v2, simclr
+from pairlens.recipes.general import moco_v2, simclr
+from pairlens.recipes.recipe import Recipe
 from pairlens.record.checkpoint import checkpoints
 from pairlens.record.disk import locked
 from pairlens.record.run import Run
@@ -59,7 +61,7 @@ def moco(epochs: int = 2) -> Recipe:
         network=Network("resnet8w", hidden=16, dim=8, splits=2),
         optimisation=Optimisation(epochs=epochs, batch=52),
         transform=FeatureTransform(extrapolate=2.0, interpolate=1.6, per="element"),
-        negatives=40,
+        method=MoCoSettings(negatives=40),
     )
 
 
@@ -344,7 +346,7 @@ def test_a_source_that_changed_is_refused(source: str, tmp_path: Path) -> None:
         reopen_run(folder, quiet)
 
 
-@pytest.mark.parametrize("missing", ["machine", "method", "source", "seed", "arguments"])
+@pytest.mark.parametrize("missing", ["machine", "recipe", "source", "seed", "arguments"])
 def test_a_call_that_lacks_something_is_a_damaged_run(source: str, tmp_path: Path, missing: str) -> None:
     folder = interrupted(tmp_path / "run", source)
     info = json.loads((folder / "run.json").read_text(encoding="utf-8"))

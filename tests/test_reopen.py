@@ -16,7 +16,7 @@ from pairlens.data.fingerprint import fingerprint
 from pairlens.data.images import ImageSet, Source
 from pairlens.errors import InputError
 from pairlens.pretrain import start_run
-from pairlens.recipes import simclr
+from pairlens.recipes.general import simclr
 from pairlens.record.run import Run, write_json
 from pairlens.reopen import open_run_source, reopen_run
 from pairlens.settings import Machine, Network, Optimisation

@@ -13,9 +13,11 @@ from pairlens.clock import PHASES, Clock, seconds
 from pairlens.data.images import ImageSet
 from pairlens.data.loader import Batches
 from pairlens.draw import Draw
+from pairlens.methods.moco import MoCoSettings
 from pairlens.optim import cosine
 from pairlens.pairs import Step
-from pairlens.recipes import Recipe, moco_v2, simclr
+from pairlens.recipes.general import moco_v2, simclr
+from pairlens.recipes.recipe import Recipe
 from pairlens.record.checkpoint import load_checkpoint, save_checkpoint
 from pairlens.record.recorder import Recorder
 from pairlens.settings import FeatureTransform, Network, Optimisation
@@ -42,8 +44,7 @@ def moco(optimizer: str = "sgd", accumulate: int = 1) -> Recipe:
         network=Network("resnet8w", "small", hidden=16, dim=8, splits=2),
         optimisation=Optimisation(epochs=2, batch=16, accumulate=accumulate, optimizer=optimizer, warmup=0.5),
         transform=PER_ELEMENT,
-        negatives=40,
-        momentum=0.9,
+        method=MoCoSettings(negatives=40, momentum=0.9),
     )
 
 
@@ -167,7 +168,7 @@ class Toy(nn.Module):
         self.parts: list[int] = []
 
     def forward(self, views: dict[str, Tensor], draw: Draw) -> Step:
-        return Step(self.online(views["query"]).square().sum(1).mean())
+        return Step(self.online(views["query"]).square().sum(1).mean(), {}, draw)
 
     def after_step(self, *steps: Step) -> None:
         self.parts.append(len(steps))
@@ -213,13 +214,13 @@ def test_an_accumulated_moco_step_enqueues_the_keys_of_all_parts_and_moves_the_t
         assert len(outcome.parts) == 2
         assert [len(part.comparisons["z"].raw.key) for part in outcome.parts] == [8, 8]
         enqueued.extend(part.comparisons["z"].raw.key for part in outcome.parts)
-        online, target = (dict(b.named_parameters())[name] for b in (t.method.online, t.method.target))
+        online, target = (dict(b.named_parameters())[name] for b in (t.method.online, t.method.target.branch))
         expected = torch.lerp(target, online, 1 - 0.9).detach()
 
         moved.append(expected)
 
     def stop(t: Training) -> None:
-        assert torch.equal(dict(t.method.target.named_parameters())[name], moved[0])
+        assert torch.equal(dict(t.method.target.branch.named_parameters())[name], moved[0])
         t.stop = True
 
     fit(t, [check], [stop])

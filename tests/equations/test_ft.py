@@ -87,7 +87,7 @@ def test_eq_1_starts_at_log_of_one_more_than_the_negatives_where_features_are_or
 
 @pytest.mark.parametrize("momentum", [0.0, 0.5, 0.99, 0.999])
 def test_eq_2_moves_each_target_parameter_by_one_minus_momentum(momentum: float) -> None:
-    from pairlens.methods.moco import update_momentum
+    from pairlens.nets.momentum import update_momentum
 
     torch_state = torch.get_rng_state()
     torch.manual_seed(0)

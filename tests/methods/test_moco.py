@@ -14,27 +14,37 @@ from pairlens.draw import Draw
 from pairlens.errors import InputError
 from pairlens.losses import info_nce
 from pairlens.methods import Method
-from pairlens.methods.moco import MoCo, update_momentum
+from pairlens.methods.moco import MoCo
 from pairlens.negatives import Queue
 from pairlens.nets.branch import Branch
 from pairlens.nets.encoders import make_encoder
 from pairlens.nets.heads import linear_head
+from pairlens.nets.momentum import MomentumBranch, update_momentum
 from pairlens.nets.norm import SplitBatchNorm2d
-from pairlens.pairs import Contrast, identity
+from pairlens.pairs import Contrast, Transform, identity
 from pairlens.transforms import chain, negative_interpolation, positive_extrapolation
-from pairlens.views.plans import Augmentation, two_views
+from pairlens.views.plans import Augmentation, Plan, two_views
 
 B, S, D, K = 8, 16, 6, 20
 
 
-def moco_of(*, splits: int = 1, shuffle: bool = False, momentum: float = 0.9, transform=identity) -> MoCo:
+def moco_of(
+    *,
+    splits: int = 1,
+    shuffle: bool = False,
+    momentum: float = 0.9,
+    symmetric: bool = False,
+    transform: Transform = identity,
+    plan: Plan = two_views(Augmentation()),
+) -> MoCo:
     generator = torch.Generator().manual_seed(0)
     norm = partial(SplitBatchNorm2d, splits=splits)
     encoder = make_encoder("resnet8w", stem="small", norm=norm, generator=generator)
     branch = Branch(encoder, {"z": linear_head(encoder.features, D, generator)})
     contrast = Contrast(info_nce, 0.2, transform)
     queue = Queue(K, D, generator)
-    return MoCo(branch, queue, contrast, two_views(Augmentation()), momentum=momentum, shuffle=shuffle)
+    target = MomentumBranch(branch, momentum, shuffle=shuffle)
+    return MoCo(branch, target, queue, contrast, plan, symmetric=symmetric)
 
 
 def views_of(seed: int = 1) -> dict[str, Tensor]:
@@ -48,7 +58,10 @@ def test_it_is_a_method_whose_loss_is_infonce_of_the_branches_features(make_draw
     views = views_of()
     step = method(views, make_draw(B))
     with torch.no_grad():
-        query, key = method.online(views["query"])["z"].double(), method.target(views["key"])["z"].double()
+        query, key = (
+            method.online(views["query"])["z"].double(),
+            method.target(views["key"], make_draw(B))["z"].double(),
+        )
     keys = method.queue.keys.double()
     losses = []
     for i in range(B):
@@ -105,9 +118,9 @@ def test_buffers_of_the_key_branch_move_by_its_own_views_only(make_draw) -> None
     views = views_of()
     step = method(views, make_draw(B))
     method.after_step(step)
-    convolved = F.conv2d(views["key"], method.target.encoder.conv1.weight, stride=2, padding=1)
+    convolved = F.conv2d(views["key"], method.target.branch.encoder.conv1.weight, stride=2, padding=1)
     expected = 0.1 * convolved.mean((0, 2, 3))
-    torch.testing.assert_close(method.target.encoder.bn1.running_mean, expected, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(method.target.branch.encoder.bn1.running_mean, expected, rtol=1e-4, atol=1e-5)
     assert not torch.allclose(method.online.encoder.bn1.running_mean, expected, atol=1e-3)
 
 

@@ -11,7 +11,8 @@ from torch import Tensor
 
 from pairlens.losses import info_nce
 from pairlens.methods import Method
-from pairlens.methods.simclr import SimCLR, own_pair
+from pairlens.methods.crossed import same_image
+from pairlens.methods.simclr import SimCLR
 from pairlens.nets.branch import Branch
 from pairlens.nets.encoders import make_encoder
 from pairlens.nets.heads import mlp_head
@@ -70,7 +71,7 @@ def test_every_view_is_a_query_whose_key_is_the_other_view_of_its_image(make_dra
 
 @pytest.mark.parametrize("batch", [1, 2, 7])
 def test_a_view_has_two_fewer_negatives_than_there_are_views(batch: int) -> None:
-    excluded = own_pair(batch, torch.device("cpu"))
+    excluded = same_image(batch, 2, 2, torch.device("cpu"))
     assert excluded.shape == (2 * batch, 2 * batch)
     assert ((~excluded).sum(1) == 2 * batch - 2).all()
     assert excluded.diagonal().all()
@@ -79,8 +80,10 @@ def test_a_view_has_two_fewer_negatives_than_there_are_views(batch: int) -> None
 def test_gradients_reach_both_views_as_those_of_the_double_loop(make_draw) -> None:
     method = simclr_of()
     views = views_of()
+    embedded: list[Tensor] = []
+    method.online.register_forward_hook(lambda branch, given, found: embedded.append(found["z"]))
     step = method(views, make_draw(B))
-    z = step.comparisons["z"].raw.query
+    (z,) = embedded
     (found,) = torch.autograd.grad(step.loss, z)
     free = z.detach().double().requires_grad_()
     logits = (free @ free.T / 0.2).masked_fill(torch.eye(2 * B, dtype=torch.bool), -torch.inf)

@@ -7,7 +7,8 @@ import torch
 
 from pairlens.assemble import Place, assemble, resolve
 from pairlens.data.images import ImageSet
-from pairlens.recipes import moco_v2
+from pairlens.methods.moco import MoCoSettings
+from pairlens.recipes.general import moco_v2
 from pairlens.settings import FeatureTransform, Network, Optimisation
 from pairlens.train import Training
 
@@ -19,7 +20,7 @@ def tiny(seed: int = 0, *, batch: int = 8, epochs: int = 2, dim: int = 8, optimi
         network=Network("resnet8w", "small", hidden=16, dim=dim, splits=2),
         optimisation=Optimisation(epochs=epochs, batch=batch, optimizer=optimizer),
         transform=FeatureTransform(extrapolate=2.0, interpolate=1.6),
-        negatives=24,
+        method=MoCoSettings(negatives=24),
     )
     place = Place(torch.device("cpu"), torch.float32, threads=1, compile=False)
     return assemble(resolve(recipe, images, place), images, place, seed)

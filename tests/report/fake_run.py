@@ -35,7 +35,7 @@ def make(
     labelled: bool = True,
     state: str = "finished",
     classes: Sequence[str] = DIGITS,
-    method: str = "moco_v2",
+    recipe: str = "moco_v2",
     arguments: Mapping[str, Any] | None = None,
     seed: int = 0,
     skill: float = 0.872,
@@ -50,12 +50,12 @@ def make(
     given = {"epochs": 30, "batch": batch, "learning_rate": 0.06, "temperature": 0.1, "momentum": 0.99, "seed": seed}
     given |= {"extrapolate": 2.0 if transformed else None, "interpolate": 1.6 if transformed else None}
     given |= {"union": False, "ft_start": 0, "accumulate": 1} | dict(arguments or {})
-    _json(folder / "run.json", _info(given, method, spaces, labelled, classes, size, steps))
+    _json(folder / "run.json", _info(given, recipe, spaces, labelled, classes, size, steps))
     done = steps if state == "finished" else steps * 3 // 5
     status = {"state": state, "step": done, "steps": steps, "epoch": done * batch / 1e4, "epochs": steps * batch / 1e4}
     _json(folder / "status.json", status | {"seconds": done * 0.071, "updated": "2026-11-20T08:14:09+00:00"})
     events = [
-        {"time": "2026-11-20T08:12:40+00:00", "kind": "start", "text": f"{method} on scenes, 1170 steps"},
+        {"time": "2026-11-20T08:12:40+00:00", "kind": "start", "text": f"{recipe} on scenes, 1170 steps"},
         {"time": "2026-11-20T08:12:41+00:00", "kind": "skipped", "text": "holiday/broken.jpg: truncated file"},
     ]
     lines = "".join(json.dumps(e) + "\n" for e in events)
@@ -77,18 +77,18 @@ def _json(path: Path, value: Any) -> None:
 
 def _info(
     given: Mapping[str, Any],
-    method: str,
+    recipe: str,
     spaces: Sequence[str],
     labelled: bool,
     classes: Sequence[str],
     size: int,
     steps: int,
 ) -> dict[str, Any]:
-    argv = ["scenes", "--method", method, "--epochs", str(given["epochs"])]
+    argv = ["scenes", "--recipe", recipe, "--epochs", str(given["epochs"])]
     return {
         "pairlens": "0.1.0",
         "created": "2026-11-20T08:12:40+00:00",
-        "call": {"argv": argv, "method": method, "source": "scenes", "arguments": dict(given)},
+        "call": {"argv": argv, "recipe": recipe, "source": "scenes", "arguments": dict(given)},
         "spaces": {s: {"negatives": 4096, "temperature": 0.1} for s in spaces},
         "views": ["query", "key"],
         "size": size,

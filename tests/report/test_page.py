@@ -124,7 +124,7 @@ def test_hostile_text_does_nothing(browser, tmp_path: Path) -> None:
                 tmp_path / str(i) / name,
                 steps=60,
                 classes=fake_run.HOSTILE,
-                method=bad,
+                recipe=bad,
                 arguments={bad: fake_run.HOSTILE[i], "list": list(fake_run.HOSTILE)},
                 spaces=("z<b>x</b>", bad),
                 state="</script><b>",

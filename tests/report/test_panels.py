@@ -353,7 +353,7 @@ def test_unlabelled_neighbours_are_not_judged(tmp_path: Path) -> None:
 
 def test_configuration_holds_everything_asked_for(run: Run) -> None:
     found = configuration.compute(run)
-    assert found.command == "pairlens train scenes --method moco_v2 --epochs 30"
+    assert found.command == "pairlens train scenes --recipe moco_v2 --epochs 30"
     assert dict(found.groups["Arguments"])["momentum"] == "0.99"
     assert dict(found.groups["Environment"])["torch"] == "2.13.0+cpu"
     assert found.events[1] == ("2026-11-20 08:12 UTC", "skipped", "holiday/broken.jpg: truncated file")
@@ -362,7 +362,7 @@ def test_configuration_holds_everything_asked_for(run: Run) -> None:
 def test_what_is_missing_is_said_in_one_sentence(tmp_path: Path) -> None:
     folder = tmp_path / "bare"
     folder.mkdir()
-    info = {"call": {"method": "m", "source": "s", "arguments": {}}, "spaces": {"z": {}}}
+    info = {"call": {"recipe": "m", "source": "s", "arguments": {}}, "spaces": {"z": {}}}
     (folder / "run.json").write_text(json.dumps(info))
     bare = Run.open(folder)
     for panel in (accuracy, probes, confusion, distributions, curves, throughput, gallery, neighbours):
