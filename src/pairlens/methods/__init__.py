@@ -65,8 +65,10 @@ class MethodSettings:
     contrasts: ClassVar[bool] = True  # whether the loss compares with negatives, so that mixing those has an effect
     constant_rate: ClassVar[tuple[str, ...]] = ()  # submodules whose learning rate follows no schedule
 
-    temperature: float = 1.0
-    """What scores are divided by before the loss."""
+    @property
+    def temperature(self) -> float:
+        """What scores are divided by before the loss; a field, and so a flag, where a method leaves it to choose."""
+        return 1.0
 
     @property
     def spaces(self) -> tuple[str, ...]:
