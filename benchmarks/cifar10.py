@@ -24,7 +24,7 @@ from pairlens.clock import PHASES
 from pairlens.record.run import Run
 
 RUNS = Path("runs/benchmark-cifar10")
-METHODS: dict[str, list[str]] = {"simclr": [], "moco_v2": ["--splits", "1"]}  # method: further flags
+RECIPES: dict[str, list[str]] = {"simclr": [], "moco_v2": ["--splits", "1"]}  # recipe: further flags
 
 
 def main() -> None:
@@ -38,7 +38,7 @@ def main() -> None:
     parser.add_argument("--runs", type=Path, default=RUNS)
     parser.add_argument("--output", type=Path, default=None, help="a Markdown file")
     arguments = parser.parse_args()
-    jobs = [(method, seed) for seed in range(arguments.seeds) for method in METHODS]
+    jobs = [(recipe, seed) for seed in range(arguments.seeds) for recipe in RECIPES]
     with ThreadPoolExecutor(arguments.jobs) as pool:
         list(pool.map(lambda job: run(job[0], job[1], arguments), jobs))
     text = table(arguments)
@@ -47,12 +47,12 @@ def main() -> None:
         arguments.output.write_text(text, encoding="utf-8")
 
 
-def run(method: str, seed: int, arguments: argparse.Namespace) -> None:
+def run(recipe: str, seed: int, arguments: argparse.Namespace) -> None:
     """Train and evaluate one run, or what is left of it."""
-    folder = arguments.runs / f"{method}-{seed}"
+    folder = arguments.runs / f"{recipe}-{seed}"
     threads = [] if arguments.threads is None else ["--threads", str(arguments.threads)]
     if not (folder / "run.json").exists():
-        flags = ["--method", method, "--seed", str(seed), "--epochs", str(arguments.epochs), *threads, *METHODS[method]]
+        flags = ["--recipe", recipe, "--seed", str(seed), "--epochs", str(arguments.epochs), *threads, *RECIPES[recipe]]
         call("train", str(arguments.source), *flags, "--out", str(folder))
     elif Run.open(folder).status.get("state") != "finished":
         call("resume", str(folder))
@@ -79,8 +79,8 @@ def table(arguments: argparse.Namespace) -> str:
         "| method | kNN: encoder | random | pixels | linear: encoder | random | pixels | minutes |",
         "|---|---|---|---|---|---|---|---|",
     ]
-    for method in METHODS:
-        runs = [Run.open(arguments.runs / f"{method}-{seed}") for seed in range(arguments.seeds)]
+    for recipe in RECIPES:
+        runs = [Run.open(arguments.runs / f"{recipe}-{seed}") for seed in range(arguments.seeds)]
         results = [json.loads((run.folder / "evaluation.json").read_text())["test"] for run in runs]
         cells = [
             interval([result[who][protocol]["top1"] for result in results])
@@ -88,12 +88,12 @@ def table(arguments: argparse.Namespace) -> str:
             for who in ("encoder", "random", "pixels")
         ]
         minutes = statistics.mean(training_minutes(run) for run in runs)
-        lines.append(f"| {method} | {' | '.join(cells)} | {minutes:.1f} |")
-    first = Run.open(arguments.runs / f"{next(iter(METHODS))}-0")
+        lines.append(f"| {recipe} | {' | '.join(cells)} | {minutes:.1f} |")
+    first = Run.open(arguments.runs / f"{next(iter(RECIPES))}-0")
     shown = ("encoder", "stem", "batch", "epochs", "lr", "weight_decay", "temperature", "dim", "jitter", "crop", "blur")
     lines += [
         "",
-        "MoCo v2 is trained with " + " ".join(METHODS["moco_v2"]) + ": its whole batch is normalised together.",
+        "MoCo v2 is trained with " + " ".join(RECIPES["moco_v2"]) + ": its whole batch is normalised together.",
     ]
     lines += ["", "Arguments: " + ", ".join(f"{name} {first.call['arguments'][name]}" for name in shown) + ".", ""]
     environment = first.info["environment"]

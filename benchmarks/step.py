@@ -1,6 +1,6 @@
 """End-to-end training against the bare network: what data, views, loss, transform and recording cost.
 
-    python benchmarks/step.py [--method moco_v2] [--threads 1] [--output benchmarks/step.md]
+    python benchmarks/step.py [--recipes moco_v2 simclr] [--threads 1] [--output benchmarks/step.md]
 
 "Bare" is the same network's forward and backward on views that are ready in memory, with a sum as the loss: for MoCo
 the query's forward and backward and the key's forward, for SimCLR both views' forward and backward. No data, no views,
@@ -34,7 +34,7 @@ def main() -> None:
     """Measure and print, and write the table where it is asked for."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--encoder", default="resnet8w")
-    parser.add_argument("--methods", nargs="+", default=["moco_v2", "simclr"])
+    parser.add_argument("--recipes", nargs="+", default=["moco_v2", "simclr"])
     parser.add_argument("--batch", type=int, default=256)
     parser.add_argument("--threads", type=int, default=None)
     parser.add_argument("--rounds", type=int, default=9)
@@ -46,8 +46,8 @@ def main() -> None:
     apply(place)
     images = make_scenes(train=4096, test=16).train
     rows = []
-    for method in arguments.methods:
-        recipe = find_recipe(method)(
+    for name in arguments.recipes:
+        recipe = find_recipe(name)(
             network=Network(encoder=arguments.encoder),
             transform=FT,
             optimisation=Optimisation(epochs=10_000, batch=arguments.batch),
@@ -65,10 +65,10 @@ def main() -> None:
         ratios = [w / b for w, b in zip(whole[1:], bares[1:], strict=True)]
         middle = statistics.median(ratios)
         rows.append(
-            (method, statistics.median(whole[1:]), statistics.median(bares[1:]), middle, min(ratios), max(ratios))
+            (name, statistics.median(whole[1:]), statistics.median(bares[1:]), middle, min(ratios), max(ratios))
         )
         print(
-            f"{method:8} end to end {rows[-1][1]:8,.0f} images/s, bare {rows[-1][2]:8,.0f}, "
+            f"{name:8} end to end {rows[-1][1]:8,.0f} images/s, bare {rows[-1][2]:8,.0f}, "
             f"ratio {middle:.3f} ({min(ratios):.3f} to {max(ratios):.3f})",
             flush=True,
         )
@@ -110,7 +110,7 @@ def bare(t: Training) -> Callable[[], None]:
 
     def moco() -> None:
         with torch.no_grad():
-            target(views["key"])  # type: ignore[misc]
+            target(views["key"], draw)  # type: ignore[misc]
         backward(t.method.online(views["query"])["z"])
 
     both = torch.cat(list(views.values()))
@@ -147,7 +147,7 @@ def table(rows: list[tuple], arguments: argparse.Namespace, environment: dict) -
         f"{arguments.encoder}, 32 px, batch {arguments.batch}, feature transformation (both, renormalised) and "
         f"recording on; medians of {arguments.rounds} rounds of {arguments.steps} steps, bare and whole in turns.",
         "",
-        "| method | end to end, images/s | bare, images/s | ratio | least to greatest |",
+        "| recipe | end to end, images/s | bare, images/s | ratio | least to greatest |",
         "|---|---|---|---|---|",
         *(f"| {m} | {w:,.0f} | {b:,.0f} | **{r:.3f}** | {lo:.3f} to {hi:.3f} |" for m, w, b, r, lo, hi in rows),
         "",

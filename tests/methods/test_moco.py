@@ -23,7 +23,7 @@ from pairlens.nets.momentum import MomentumBranch, update_momentum
 from pairlens.nets.norm import SplitBatchNorm2d
 from pairlens.pairs import Contrast, Transform, identity
 from pairlens.transforms import chain, negative_interpolation, positive_extrapolation
-from pairlens.views.plans import Augmentation, Plan, two_views
+from pairlens.views.plans import Augmentation, two_views
 
 B, S, D, K = 8, 16, 6, 20
 
@@ -35,7 +35,6 @@ def moco_of(
     momentum: float = 0.9,
     symmetric: bool = False,
     transform: Transform = identity,
-    plan: Plan = two_views(Augmentation()),
 ) -> MoCo:
     generator = torch.Generator().manual_seed(0)
     norm = partial(SplitBatchNorm2d, splits=splits)
@@ -44,7 +43,7 @@ def moco_of(
     contrast = Contrast(info_nce, 0.2, transform)
     queue = Queue(K, D, generator)
     target = MomentumBranch(branch, momentum, shuffle=shuffle)
-    return MoCo(branch, target, queue, contrast, plan, symmetric=symmetric)
+    return MoCo(branch, target, queue, contrast, two_views(Augmentation()), symmetric=symmetric)
 
 
 def views_of(seed: int = 1) -> dict[str, Tensor]:
