@@ -1,6 +1,6 @@
 """Which view is compared with which: the rule that every method of several views shares.
 
-B images, D dimensions, V comparisons of views.
+B images, D dimensions, K stored negatives, V comparisons of views.
 """
 
 from collections.abc import Iterable, Mapping
@@ -33,6 +33,17 @@ def batch_pairs(queries: Mapping[str, Float[Tensor, "B D"]], keys: Mapping[str, 
     query, key = torch.cat([queries[q] for q, _ in couples]), torch.cat([keys[k] for _, k in couples])
     batch = len(next(iter(keys.values())))
     return Pairs(query, key, torch.cat(list(keys.values())), same_image(batch, len(couples), len(keys), query.device))
+
+
+def stored_pairs(
+    queries: Mapping[str, Float[Tensor, "B D"]],
+    keys: Mapping[str, Float[Tensor, "B D"]],
+    negatives: Float[Tensor, "K D"],
+) -> Pairs:
+    """Pairs of every query view with every key view but itself, of [V*B, D]; negatives are stored ones, for all."""
+    couples = crossed(queries, keys)
+    query, key = torch.cat([queries[q] for q, _ in couples]), torch.cat([keys[k] for _, k in couples])
+    return Pairs(query, key, negatives)
 
 
 def same_image(batch: int, queries: int, keys: int, device: torch.device) -> Bool[Tensor, "rows columns"]:

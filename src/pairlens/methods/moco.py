@@ -11,11 +11,11 @@ from torch import Tensor, nn
 
 from pairlens.draw import Draw
 from pairlens.methods import Method, MethodSettings, Parts, usual_negatives
-from pairlens.methods.crossed import GLOBAL, crossed
+from pairlens.methods.crossed import GLOBAL, stored_pairs
 from pairlens.negatives import Queue
 from pairlens.nets.branch import Branch
 from pairlens.nets.momentum import MomentumBranch
-from pairlens.pairs import Contrast, Pairs, Step
+from pairlens.pairs import Contrast, Step
 from pairlens.views.plans import Plan
 
 
@@ -81,10 +81,8 @@ class MoCo(nn.Module):
     def forward(self, views: Mapping[str, Tensor], draw: Draw) -> Step:
         """Compare query views with key views, [B, 3, S, S] each, and with the queue."""
         keys = {name: self.target(views[name], draw)["z"] for name in self.key_views}
-        couples = crossed([name for name in views if name != "key" or len(keys) > 1], keys)
-        queries = {name: self.online(views[name])["z"] for name in dict.fromkeys(query for query, _ in couples)}
-        query, key = torch.cat([queries[q] for q, _ in couples]), torch.cat([keys[k] for _, k in couples])
-        comparison = self.contrast(Pairs(query, key, self.queue.keys), draw)
+        queries = {name: self.online(view)["z"] for name, view in views.items() if name != "key" or len(keys) > 1}
+        comparison = self.contrast(stored_pairs(queries, keys, self.queue.keys), draw)
         return Step(comparison.loss, {"z": comparison}, draw, {"keys": torch.cat(list(keys.values()))})
 
     def after_step(self, *steps: Step) -> None:
