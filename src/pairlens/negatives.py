@@ -4,6 +4,8 @@ B queries or keys of one step, K stored keys, N images, D dimensions, M negative
 """
 
 import math
+from dataclasses import replace
+from functools import lru_cache
 
 import torch
 import torch.nn.functional as F
@@ -13,6 +15,9 @@ from torch import Tensor, nn
 from pairlens.draw import Draw
 from pairlens.errors import InputError
 from pairlens.pairs import Scores, Select
+
+BELOW_ALL = -32.0
+"""Beyond any score, also of extrapolated features (at most 3 long): where `semi_hard` ranks what is too hard."""
 
 
 class Queue(nn.Module):
@@ -78,7 +83,7 @@ def hardest(count: int | None = None) -> Select:
     _check_count(count)
 
     def select(scores: Scores, mined: Scores, draw: Draw) -> Scores:
-        return _take(scores, _hardness(scores, mined).topk(_count(count, scores), 1).indices)
+        return _take(scores, _hardness(scores, mined).topk(_columns(count, scores), 1).indices, _half(count, scores))
 
     return select
 
@@ -94,12 +99,11 @@ def semi_hard(count: int | None = None) -> Select:
     def select(scores: Scores, mined: Scores, draw: Draw) -> Scores:
         hardness = _hardness(scores, mined)
         too_hard = hardness >= mined.positive.detach()[:, None]
-        index = torch.where(too_hard, -4 - hardness, hardness).topk(_count(count, scores), 1).indices
-        taken = _take(scores, index)
+        index = torch.where(too_hard, BELOW_ALL - hardness, hardness).topk(_columns(count, scores), 1).indices
+        taken = _take(scores, index, _half(count, scores))
         beyond = too_hard.gather(1, index)
         beyond[:, 0] = False
-        excluded = beyond if taken.excluded is None else beyond | taken.excluded
-        return Scores(taken.positive, taken.negative, excluded)
+        return replace(taken, excluded=beyond if taken.excluded is None else beyond | taken.excluded)
 
     return select
 
@@ -112,7 +116,7 @@ def uniform(count: int | None = None) -> Select:
         chance = torch.rand(scores.negative.shape, generator=draw.features, device=draw.features.device)
         if scores.excluded is not None:
             chance = chance.masked_fill(scores.excluded, -1.0)
-        return _take(scores, chance.topk(_count(count, scores), 1).indices)
+        return _take(scores, chance.topk(_columns(count, scores), 1).indices, _half(count, scores))
 
     return select
 
@@ -125,7 +129,7 @@ def skewed(count: int | None = None, *, shape: float = 4.0, loc: float = 0.0, sc
     The paper gives neither the distribution's parameters nor says whether ranks repeat: both are our inference.
 
     Args:
-        count: ranks drawn for each query; as many as there are negatives by default.
+        count: ranks drawn for each query; as many as it has negatives by default.
         shape: the skew-normal's shape; positive leans towards hard negatives, 0 is a normal.
         loc: its location, a share of the number of negatives.
         scale: its scale, likewise.
@@ -143,13 +147,13 @@ def skewed(count: int | None = None, *, shape: float = 4.0, loc: float = 0.0, sc
     def select(scores: Scores, mined: Scores, draw: Draw) -> Scores:
         hardness = _hardness(scores, mined)
         rows, there = hardness.shape
-        generator = draw.features
-        chance = torch.rand(rows, count or there, generator=generator, device=generator.device)
-        available = (hardness > -math.inf).sum(1, keepdim=True)
-        below = rank_distribution(there, shape, loc, scale).cumsum(0).float().to(chance.device)
-        place = torch.searchsorted(below, chance).clamp(max=there - 1)
-        ranks = (place * available / there).long()  # the same share of what is not excluded
-        return _take(scores, hardness.argsort(1, descending=True).gather(1, ranks))
+        chance = torch.rand(rows, count or there, generator=draw.features, device=draw.features.device)
+        ranks = torch.searchsorted(_cumulative(there, shape, loc, scale, chance.device), chance).clamp(max=there - 1)
+        available = _available(scores)
+        if available is not None:
+            ranks = ranks * available // there  # the same share of what is not excluded
+        order = hardness.argsort(1, descending=True)
+        return _take(scores, order.gather(1, ranks), None if count else available)
 
     return select
 
@@ -164,6 +168,11 @@ def rank_distribution(count: int, shape: float = 4.0, loc: float = 0.0, scale: f
     return log_density.softmax(0)
 
 
+@lru_cache(maxsize=16)  # made once: a copy to the device in each step would wait for it
+def _cumulative(count: int, shape: float, loc: float, scale: float, device: torch.device) -> Float[Tensor, "M"]:
+    return rank_distribution(count, shape, loc, scale).cumsum(0).float().to(device)
+
+
 def _hardness(scores: Scores, mined: Scores) -> Float[Tensor, "B M"]:
     """How alike each negative is to its query; minus infinity where it is excluded."""
     if mined.negative.shape != scores.negative.shape:
@@ -175,13 +184,31 @@ def _hardness(scores: Scores, mined: Scores) -> Float[Tensor, "B M"]:
     return hardness if scores.excluded is None else hardness.masked_fill(scores.excluded, -math.inf)
 
 
-def _take(scores: Scores, index: Int64[Tensor, "B S"]) -> Scores:
-    """Some of each query's negatives, by their column; gradients flow to those."""
+def _take(scores: Scores, index: Int64[Tensor, "B S"], limit: Int64[Tensor, "B 1"] | None) -> Scores:
+    """Some of each query's negatives, by their column; those beyond its limit count as excluded.
+
+    Gradients flow to what is taken.
+    """
     excluded = None if scores.excluded is None else scores.excluded.gather(1, index)
+    if limit is not None:
+        beyond = torch.arange(index.shape[1], device=index.device) >= limit
+        excluded = beyond if excluded is None else beyond | excluded
     return Scores(scores.positive, scores.negative.gather(1, index), excluded)
 
 
-def _count(count: int | None, scores: Scores) -> int:
+def _available(scores: Scores) -> Int64[Tensor, "B 1"] | None:
+    """How many negatives each query really has; None where none is excluded."""
+    return None if scores.excluded is None else (~scores.excluded).sum(1, keepdim=True)
+
+
+def _half(count: int | None, scores: Scores) -> Int64[Tensor, "B 1"] | None:
+    """Half of the negatives that each query really has, where no count is given and some are excluded."""
+    available = _available(scores)
+    return None if count is not None or available is None else (available // 2).clamp(min=1)
+
+
+def _columns(count: int | None, scores: Scores) -> int:
+    """How many columns a selection has: the count, or half of all."""
     there = scores.negative.shape[1]
     if count is not None and count > there:
         raise InputError(f"{count} negatives cannot be selected of {there}; ask for fewer, or queue more")
