@@ -6,7 +6,6 @@ B queries, K queued keys, D dimensions, H hardest negatives of a query, J synthe
 from dataclasses import dataclass, replace
 
 import torch
-import torch.nn.functional as F
 from jaxtyping import Float, Int64
 from torch import Tensor
 
@@ -78,18 +77,18 @@ def mix_hard_negatives(hardest: int = 1024, mixed: int = 1024, query_mixed: int 
 def synthetic_negatives(pairs: Pairs, draw: Draw, hardest: int, mixed: int, query_mixed: int) -> Float[Tensor, "B J D"]:
     """Unit mixtures of each query's hard negatives: `mixed` of two, then `query_mixed` of one and the query.
 
-    a n_i + (1 - a) n_j with a ~ U(0, 1), and b q + (1 - b) n_j with b ~ U(0, 1/2), brought to unit length; i and j are
-    random, and may coincide.
+    a n_i + (1 - a) n_j with a ~ U(0, 1), and b q + (1 - b) n_j with b ~ U(0, 1/2), brought to unit length (in place:
+    these are the largest tensors of a step); i and j are random, and may coincide.
     """
     query = pairs.query if pairs.anchor is None else pairs.anchor
-    total = 2 * mixed + query_mixed
-    generator = draw.features
-    uniform = torch.rand(2, len(query), total, generator=generator, device=generator.device)
-    first, second, third = pairs.negatives[_among_hardest(query, pairs, hardest, uniform[0])].split(
-        [mixed, mixed, query_mixed], 1
-    )
-    a, b = uniform[1, :, :mixed, None], uniform[1, :, 2 * mixed :, None] / 2
-    return F.normalize(torch.cat([torch.lerp(second, first, a), torch.lerp(third, query[:, None], b)], 1), dim=2)
+    batch, count, generator = len(query), mixed + query_mixed, draw.features
+    uniform = torch.rand(2, batch, count + mixed, generator=generator, device=generator.device, dtype=query.dtype)
+    chosen = _among_hardest(query, pairs, hardest, uniform[0])
+    made, partner = pairs.negatives[chosen[:, :count]], pairs.negatives[chosen[:, count:]]
+    weight = uniform[1, :, :count, None]
+    made[:, :mixed].lerp_(partner, weight[:, :mixed])
+    made[:, mixed:].lerp_(query[:, None], weight[:, mixed:] / 2)
+    return made.div_(torch.linalg.vector_norm(made, dim=2, keepdim=True).clamp_min_(1e-12))
 
 
 def _among_hardest(
