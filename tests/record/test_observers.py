@@ -14,6 +14,7 @@ from torch import Tensor
 
 from pairlens.draw import Draw
 from pairlens.losses import info_nce
+from pairlens.negatives import hardest
 from pairlens.pairs import Comparison, Contrast, Pairs, Scores
 from pairlens.record.observers import (
     BINS,
@@ -200,6 +201,46 @@ def test_accuracy_of_ties_and_of_excluded_better_negatives() -> None:
     excluded = torch.tensor([[False, False], [True, False], [False, True]])
     assert contrastive_accuracy(Scores(positive, negative)) == 0  # a tie is no success
     assert contrastive_accuracy(Scores(positive, negative, excluded)) == pytest.approx(1 / 3)
+
+
+def test_raw_statistics_are_of_the_pairs_before_selection(make_draw) -> None:
+    pairs = pairs_of(excluded=True)
+    plain = Contrast(info_nce, 0.2)(pairs, make_draw(B))
+    hard = Contrast(info_nce, 0.2, select=hardest(3))(pairs, make_draw(B))
+    assert hard.transformed is hard.raw
+    before, after = scalars(plain), scalars(hard)
+    for name in ("positive_mean", "positive_variance", "negative_mean", "negative_variance"):
+        assert after[f"raw_{name}"].item() == pytest.approx(before[name].item(), rel=1e-6)
+    top = [sorted(negatives_of(pairs, i))[-3:] for i in range(ROWS)]
+    assert after["negative_mean"].item() == pytest.approx(mean([s for row in top for s in row]), rel=1e-5)
+    assert histograms(hard)["raw_negative"].sum() == histograms(plain)["negative"].sum() > COUNTED * 3
+    assert histograms(hard)["negative"].sum() == COUNTED * 3
+
+
+def test_without_negatives_their_statistics_are_no_numbers(make_draw) -> None:
+    z = units(4, D, seed=7)
+    for pairs in (
+        Pairs(z, z, z[:0]),
+        Pairs(z, z, z[:0], excluded=torch.zeros(4, 0, dtype=torch.bool)),
+        Pairs(z[:1], z[:1], z[:1], excluded=torch.ones(1, 1, dtype=torch.bool)),  # a batch of one image
+    ):
+        for transformed in (False, True):
+            comparison = compare(pairs, make_draw(len(pairs.query)), transformed)
+            found = {name: value.item() for name, value in scalars(comparison).items()}
+            nowhere = {"accuracy", "negative_mean", "negative_variance", "negative_exp"}
+            nowhere |= {"raw_negative_mean", "raw_negative_variance"} | (
+                {"uniformity"} if len(pairs.query) == 1 else set()
+            )
+            assert {name for name, value in found.items() if math.isnan(value)} == nowhere
+            assert found["raw_positive_mean"] == pytest.approx(1)
+            counted = histograms(comparison)
+            assert counted["negative"].sum() == counted["raw_negative"].sum() == 0
+            assert counted["positive"].sum() == len(pairs.query)
+
+
+def test_queries_without_negatives_have_no_part_in_the_accuracy() -> None:
+    scores = Scores(torch.tensor([0.5, 0.5]), torch.tensor([[0.9], [0.1]]), torch.tensor([[False], [True]]))
+    assert contrastive_accuracy(scores) == 0
 
 
 def test_moments_of_known_numbers() -> None:

@@ -10,7 +10,8 @@ import torch
 
 from pairlens.clock import PHASES
 from pairlens.record.observers import BINS, histograms, scalars
-from pairlens.record.recorder import Recorder, columns, gradient_norm, histogram_columns
+from pairlens.record.recorder import Recorder, gradient_norm
+from pairlens.record.ring import Ring, columns, histogram_columns
 from pairlens.record.run import Run, log_event
 from pairlens.train import Outcome, Training, fit
 from pairlens.views.params import ViewParams
@@ -53,7 +54,7 @@ def test_rows_hold_what_the_steps_say(tmp_path: Path, make_training: MakeTrainin
 def test_times_are_plausible_and_seconds_rise(tmp_path: Path, make_training: MakeTraining) -> None:
     t = make_training()
     recorder = recorder_of(tmp_path, t, block=4)
-    recorder.begun -= 1000  # as if resumed after so long
+    recorder.ring.begun -= 1000  # as if resumed after so long
     fit(t, [recorder])
     recorder.close()
     table = np.load(tmp_path / "statistics.npy")
@@ -73,7 +74,7 @@ def test_a_full_ring_is_written_without_being_asked(tmp_path: Path, make_trainin
     assert written == [0, 0, 0, 3, 3, 3, 6, 6, 6, 9]
     recorder.sync()
     assert len(np.load(tmp_path / "statistics.npy")) == 10
-    recorder.flush()  # nothing is written twice
+    recorder.sync()  # nothing is written twice
     recorder.close()
     assert np.load(tmp_path / "statistics.npy")["step"].tolist() == list(range(10))
     assert np.load(tmp_path / "histograms.npy")["step"].tolist() == list(range(10))
@@ -148,7 +149,32 @@ def test_every_space_has_columns_of_its_own(tmp_path: Path) -> None:
     assert names[5:7] == ("loss", "gradient_norm")
     assert {"all.positive_mean", "color.positive_mean"} <= set(names)
     assert len(columns(("all", "color"))) == 2 + 2 * (len(columns(("z",))) - 2)
-    assert histogram_columns(("z",))[0] == ("z.positive", "<u4", (BINS,))
+    counted = np.load(tmp_path / "histograms.npy").dtype
+    assert counted.names == ("step", *histogram_columns(("all", "color")))
+    assert counted["all.positive"] == np.dtype(("<u4", (BINS,)))
+
+
+def test_a_ring_lacks_the_columns_that_a_run_cannot_know(tmp_path: Path) -> None:
+    ring = Ring(tmp_path, ("z",), device=torch.device("cpu"), without=["epoch", "gradient_norm", "z.loss", "time_data"])
+    values = {name: torch.tensor(float(i)) for i, name in enumerate(columns(("z",)))}
+    ring.add({"step": 7, "images": 4}, values, {})
+    ring.close()
+    table = np.load(tmp_path / "statistics.npy")
+    assert not {"epoch", "gradient_norm", "z.loss", "time_data"} & set(table.dtype.names)
+    assert (table["step"], table["loss"], table["z.accuracy"]) == (7, 0, 3)
+    assert len(np.load(tmp_path / "histograms.npy")) == 0
+
+
+def test_a_step_that_gave_no_gradient_is_recorded(tmp_path: Path, make_training: MakeTraining) -> None:
+    t = make_training()
+    recorder = recorder_of(tmp_path, t)
+
+    def forget(t: Training, outcome: Outcome) -> None:
+        t.optimizer.zero_grad()
+
+    fit(t, [forget, recorder])
+    recorder.close()
+    assert np.load(tmp_path / "statistics.npy")["gradient_norm"].tolist() == [0.0] * 10
 
 
 def test_events_are_lines_of_json(tmp_path: Path) -> None:

@@ -23,8 +23,9 @@ BINS, LOW, HIGH = 64, -1.0, 1.0  # histograms of scores; what lies outside count
 def scalars(comparison: Comparison) -> dict[str, Float[Tensor, ""]]:
     """All statistics of one space in one step, in a fixed order.
 
-    Score statistics after the transform carry plain names, those before it `raw_`; they are the same numbers where
-    nothing was transformed. Statistics of negatives are over the batch's first `ROWS` queries.
+    Score statistics after transform and selection carry plain names, those before them `raw_`; they are the same
+    numbers where neither changed anything. Statistics of negatives are over the batch's first `ROWS` queries; where
+    there are none they are NaN.
     FT, Section 3.2: mean of positive scores, mean and variance of negative scores.
     """
     after, few = comparison.scores, first_rows(comparison.scores)
@@ -44,7 +45,7 @@ def scalars(comparison: Comparison) -> dict[str, Float[Tensor, ""]]:
 
 
 def histograms(comparison: Comparison) -> dict[str, Float[Tensor, "bins"]]:
-    """Counts of positive and negative scores in `BINS` equal bins, after and before (`raw_`) the transform.
+    """Counts of positive and negative scores in `BINS` equal bins, after and before (`raw_`) transform and selection.
 
     Those of negatives are over the batch's first `COUNTED` queries.
     """
@@ -66,7 +67,7 @@ def first_rows(scores: Scores, rows: int = ROWS) -> Scores:
 
 
 def raw_scores(comparison: Comparison, rows: int = ROWS) -> tuple[Float[Tensor, "B"], Scores]:
-    """Before the transform: the positive scores of all queries, and all scores of the first `rows`."""
+    """Before transform and selection: the positive scores of all queries, and all scores of the first `rows`."""
     if not comparison.is_transformed:
         return comparison.scores.positive, first_rows(comparison.scores, rows)
     pairs = comparison.raw
@@ -81,8 +82,8 @@ def raw_scores(comparison: Comparison, rows: int = ROWS) -> tuple[Float[Tensor, 
     return (pairs.query * pairs.key).sum(1), score(few)
 
 
-def mean(values: Float[Tensor, "rows N"], excluded: Bool[Tensor, "rows N"] | None) -> Float[Tensor, ""]:
-    """The mean over what is not excluded."""
+def mean(values: Float[Tensor, "*shape"], excluded: Bool[Tensor, "*shape"] | None) -> Float[Tensor, ""]:
+    """The mean over what is not excluded; NaN where everything is."""
     if excluded is None:
         return values.mean()
     weight = 1.0 - excluded.to(values.dtype)
@@ -101,11 +102,14 @@ def moments(positive: Float[Tensor, "B"], few: Scores) -> dict[str, Float[Tensor
 
 
 def contrastive_accuracy(scores: Scores) -> Float[Tensor, ""]:
-    """Share of queries whose positive scores above each of its negatives."""
+    """Share of queries whose positive scores above each of its negatives, among those that have any; NaN without."""
     negative = scores.negative
+    if not negative.shape[1]:
+        return scores.positive.new_full((), torch.nan)
     if scores.excluded is not None:
         negative = negative.masked_fill(scores.excluded, -torch.inf)
-    return (scores.positive > negative.amax(1)).float().mean()
+    hardest = negative.amax(1)
+    return mean((scores.positive > hardest).float(), hardest == -torch.inf)
 
 
 def alignment(pairs: Pairs) -> Float[Tensor, ""]:
@@ -116,11 +120,11 @@ def alignment(pairs: Pairs) -> Float[Tensor, ""]:
 def uniformity(z: Float[Tensor, "rows D"]) -> Float[Tensor, ""]:
     """Log of the mean of exp(-2 |x - y|^2) over pairs of different rows (Wang & Isola 2020, t = 2); lower is more even.
 
-    The rows are unit vectors, so |x - y|^2 = 2 - 2 x.y.
+    The rows are unit vectors, so |x - y|^2 = 2 - 2 x.y. A single row has no pairs: NaN.
     """
     n = len(z)
     potential = (4 * (z @ z.T - 1)).exp()
-    return ((potential.sum() - potential.diagonal().sum()) / max(1, n * (n - 1))).log()
+    return ((potential.sum() - potential.diagonal().sum()) / (n * (n - 1))).log()
 
 
 def feature_std(z: Float[Tensor, "B D"]) -> Float[Tensor, ""]:

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float, Integer
 
+from pairlens.record.observers import ROWS
 from pairlens.record.run import Run
-from pairlens.report.read import Missing, Start, column, transform_start
+from pairlens.report.read import Missing, Start, column, observed, transform_start
 from pairlens.report.thin import block_means, blocks
 
 COLUMNS = (60, 120)  # of a heat map: at least (where recorded), at most; in between, four histograms make one
@@ -51,6 +52,7 @@ class Counted:
     columns: int  # histograms that make one column of a heat map
     positives: int  # pairs of one histogram: as many as it has queries
     parts: int  # of an accumulated batch, of which the last is looked at
+    first: bool = False  # whether only the first queries were looked at
 
 
 @dataclass(frozen=True)
@@ -107,11 +109,13 @@ def _counted(run: Run, columns: int) -> Counted:
     step = counts["step"]
     parts = given.get("accumulate") if isinstance(given, dict) else None
     positive = next((rows for s in run.spaces if (rows := column(counts, f"{s}.positive")) is not None), None)
+    positives = 0 if positive is None else int(positive[-1].sum())
     return Counted(
         every=int(np.median(np.diff(step))) if len(step) > 1 else 1,
         columns=-(-len(step) // columns),
-        positives=0 if positive is None else int(positive[-1].sum()),
+        positives=positives,
         parts=parts if isinstance(parts, int) else 1,
+        first=observed(run) and positives == ROWS,
     )
 
 
@@ -155,10 +159,12 @@ def extent(space: Space, bins: Float[np.ndarray, "N"], rest: float = 2e-4) -> tu
     lows, highs = [], []
     for stage in space.stages.values():
         for shares in stage.shares.values():
-            total = np.cumsum(shares.sum(1)) / max(float(shares.sum()), 1e-12)
+            if not shares.any():  # no negatives
+                continue
+            total = np.cumsum(shares.sum(1)) / float(shares.sum())
             lows.append(bins[np.searchsorted(total, rest)])
             highs.append(bins[min(int(np.searchsorted(total, 1 - rest)), len(bins) - 1)])
-    return float(min(lows) - half), float(max(highs) + half)
+    return float(min(lows, default=bins[0]) - half), float(max(highs, default=bins[-1]) + half)
 
 
 def strongest(space: Space) -> float:

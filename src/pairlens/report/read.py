@@ -8,6 +8,7 @@ from typing import TypeVar
 import numpy as np
 from jaxtyping import Num
 
+from pairlens.clock import PHASES
 from pairlens.errors import InputError
 from pairlens.record.run import Run
 from pairlens.report.text import count
@@ -37,6 +38,11 @@ class Score:
 
 
 Scores = Mapping[str, Mapping[str, Score]]  # protocol -> contestant -> score
+
+
+def observed(run: Run) -> bool:
+    """Whether the run is somebody else's loop, of which only the pairs are known."""
+    return run.info.get("observed") is True
 
 
 def undamaged(read: Callable[[], T], otherwise: T) -> T:
@@ -85,6 +91,18 @@ def column(table: np.ndarray, name: str) -> Num[np.ndarray, "N ..."] | None:
     if not len(table) or table.dtype.names is None or name not in table.dtype.names:
         return None
     return table[name]
+
+
+def step_seconds(table: np.ndarray) -> Num[np.ndarray, "N"] | None:
+    """How long each step took: the sum of its phases, or the time since the step before where those are not known."""
+    phases = [v for phase in PHASES if (v := column(table, f"time_{phase}")) is not None]
+    if phases:
+        return np.sum(phases, axis=0)
+    passed = column(table, "seconds")
+    if passed is None or len(passed) < 2:
+        return None
+    gaps = np.diff(passed)
+    return np.concatenate([gaps[:1], gaps])
 
 
 def settled(values: Num[np.ndarray, "N"] | None) -> float:

@@ -161,6 +161,7 @@ def counting(counted: Counted) -> str:
     """Which scores of which steps the histograms hold, in words."""
     when = "every step" if counted.every == 1 else f"every {count(counted.every)} steps"
     whole = "the whole batch" if counted.parts == 1 else f"the last of the batch's {counted.parts} parts"
+    whole = f"the batch's first {counted.positives} queries" if counted.first else whole
     queries = f"its first {COUNTED} queries" if counted.positives > COUNTED else "all its queries"
     said = f"Counted {when}: the {count(counted.positives)} positives of {whole}, and the negatives of {queries}."
     if counted.columns > 1:

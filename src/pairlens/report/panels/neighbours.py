@@ -11,7 +11,7 @@ from jaxtyping import Float, Integer, UInt8
 
 from pairlens.record.run import Run
 from pairlens.report.html import Html, join, picture, tag, user
-from pairlens.report.read import Missing
+from pairlens.report.read import Missing, observed
 
 ROWS, COLUMNS = 10, 10
 
@@ -30,6 +30,10 @@ class Neighbours:
 
 def compute(run: Run) -> Neighbours | Missing:
     """The stored neighbours."""
+    if observed(run):
+        return Missing(
+            "Only the pairs of this loop were observed: there is no encoder here that could find neighbours."
+        )
     path = run.folder / "neighbours.npz"
     if not path.is_file():
         return Missing("No nearest neighbours are stored: `pairlens evaluate` finds them.")

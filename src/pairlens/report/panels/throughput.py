@@ -10,7 +10,7 @@ from jaxtyping import Float
 from pairlens.record.run import Run
 from pairlens.report.axes import in_epochs, steps_per_epoch
 from pairlens.report.html import Html, chart, tag
-from pairlens.report.read import Missing, column
+from pairlens.report.read import Missing, column, step_seconds
 from pairlens.report.text import listed, number, percent, plot_text
 from pairlens.report.theme import PARTS, figure, run_style
 from pairlens.report.thin import Curve, block_means, blocks, thin
@@ -20,11 +20,12 @@ POINTS = 150
 
 @dataclass(frozen=True)
 class Throughput:
-    """Seconds of a step by part, over training and in the median."""
+    """Seconds of a step by part, over training and in the median; of an observed loop the parts are not known."""
 
     step: Float[np.ndarray, "M"]
     seconds: Mapping[str, Float[np.ndarray, "M"]]  # part -> block means
     median: Mapping[str, float]  # part -> seconds
+    median_step: float  # seconds
     rate: Curve  # images a second
     median_rate: float
     epoch: float | None  # steps
@@ -35,15 +36,16 @@ def compute(run: Run) -> Throughput | Missing:
     table = run.statistics
     step, images = column(table, "step"), column(table, "images")
     parts = {p: v for p in PARTS if (v := column(table, f"time_{p}")) is not None}
-    if step is None or images is None or not parts:
+    whole = step_seconds(table)
+    if step is None or images is None or whole is None:
         return Missing("No times have been recorded, so the speed is not known.")
     edges = blocks(len(step), POINTS)
-    whole = np.sum(list(parts.values()), axis=0)
     rate = images / np.maximum(whole, 1e-9)
     return Throughput(
         step=block_means(step, edges),
         seconds={p: block_means(v, edges) for p, v in parts.items()},
         median={p: float(np.median(v)) for p, v in parts.items()},
+        median_step=float(np.median(whole)),
         rate=thin(step, rate),
         median_rate=float(np.median(rate)),
         epoch=steps_per_epoch(run),
@@ -52,6 +54,11 @@ def compute(run: Run) -> Throughput | Missing:
 
 def words(found: Throughput) -> str:
     """The median split as a sentence, the largest part first."""
+    if not found.median:
+        return (
+            f"A median step takes {number(1000 * found.median_step)} ms, {number(found.median_rate)} images a second; "
+            "where its time goes was not observed."
+        )
     total = sum(found.median.values())
     if total <= 0:
         return "The recorded times are all zero."
@@ -107,6 +114,8 @@ def draw_rate(found: Sequence[Throughput], names: Sequence[str], places: Sequenc
 
 def draw(found: Throughput) -> Html:
     """One run's median split as a bar with its sentence, and the split over training."""
+    if not found.median:
+        return tag("div", {}, tag("h3", {}, "How long a step takes"), tag("p", {}, words(found)))
     total = max(sum(found.median.values()), 1e-12)
     pieces = [
         tag("i", {"style": f"width:{100 * v / total:.2f}%;--c:var(--part-{p})", "title": f"{p} {percent(v / total)}"})

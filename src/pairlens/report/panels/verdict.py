@@ -8,7 +8,18 @@ import numpy as np
 
 from pairlens.record.run import Run
 from pairlens.report.html import Html, join, prose, tag, user
-from pairlens.report.read import CONTESTANT_NAMES, PROTOCOL_NAMES, Scores, column, finite, scores, settled, undamaged
+from pairlens.report.read import (
+    CONTESTANT_NAMES,
+    PROTOCOL_NAMES,
+    Scores,
+    column,
+    finite,
+    observed,
+    scores,
+    settled,
+    step_seconds,
+    undamaged,
+)
 from pairlens.report.text import count, listed, moment, number, percent
 from pairlens.words import duration
 
@@ -45,6 +56,7 @@ class Facts:
     broken_step: int | None  # the first step whose loss was NaN or infinite
     spaces: tuple[Space, ...]
     images_per_second: float
+    observed: bool = False  # from outside: there is no encoder to evaluate, and nothing to resume
 
 
 @dataclass(frozen=True)
@@ -64,10 +76,8 @@ def compute(run: Run) -> Facts:
     loss, step = column(table, "loss"), column(table, "step")
     broken = step[~np.isfinite(loss)] if loss is not None and step is not None else np.zeros(0)
     epoch, seconds, images = (column(table, k) for k in ("epoch", "seconds", "images"))
-    spent = sum(
-        v for k in ("data", "views", "forward", "backward", "rest") if (v := column(table, f"time_{k}")) is not None
-    )
-    rate = float(np.median(images / np.maximum(spent, 1e-9))) if images is not None and np.ndim(spent) else math.nan
+    spent = step_seconds(table)
+    rate = float(np.median(images / np.maximum(spent, 1e-9))) if images is not None and spent is not None else math.nan
     data = (run.evaluation or {}).get("data") or {}
     return Facts(
         name=run.name,
@@ -82,6 +92,7 @@ def compute(run: Run) -> Facts:
         broken_step=int(broken[0]) if len(broken) else None,
         spaces=tuple(_space(run, name) for name in run.spaces),
         images_per_second=rate,
+        observed=observed(run),
     )
 
 
@@ -113,7 +124,10 @@ def verdict(facts: Facts) -> Verdict:
     outcomes = {p: _outcome(facts, p) for p in ("knn", "linear", "retrieval") if "encoder" in facts.scores.get(p, {})}
     counted = {p: o for p, (o, _) in outcomes.items() if p != "retrieval"} or {p: o for p, (o, _) in outcomes.items()}
     won = [p for p, o in counted.items() if o == "beats"]
-    if not outcomes:
+    if facts.observed:
+        headline = "Observed from outside: here are the pairs; what the encoder learned is not known."
+        tone = "bad" if warnings else "open"
+    elif not outcomes:
         headline = "Not evaluated yet, so nobody knows what the encoder learned."
         tone = "bad" if warnings else "open"
     elif len(won) == len(counted):
@@ -127,7 +141,7 @@ def verdict(facts: Facts) -> Verdict:
     else:
         headline, tone = "The encoder does not beat its baselines: it has learned little that helps.", "bad"
     sentences = [text for _, text in outcomes.values()]
-    if not outcomes:
+    if not outcomes and not facts.observed:
         sentences.append(
             "Run `pairlens evaluate` on this folder to compare it with raw pixels and an untrained encoder."
         )
@@ -169,12 +183,12 @@ def _measures(protocols: Sequence[str]) -> str:
 
 
 def _state(facts: Facts) -> str:
-    at = f"step {count(facts.step)} of {count(facts.steps)}"
+    at = f"step {count(facts.step)}" + ("" if facts.observed else f" of {count(facts.steps)}")
     heard = f", last heard of {moment(facts.updated)}" if facts.updated else ""
     return {
         "finished": f"Finished in {duration(facts.seconds)}" if math.isfinite(facts.seconds) else "Finished",
         "running": f"Running, at {at}{heard}",
-        "interrupted": f"Interrupted at {at}; it can be resumed",
+        "interrupted": f"Interrupted at {at}" + ("" if facts.observed else "; it can be resumed"),
         "failed": f"Failed at {at}",
         "damaged": f"State unknown, because status.json is damaged; recorded until step {count(facts.step)}",
     }.get(facts.state, "State unknown: the run has recorded none")
