@@ -68,3 +68,18 @@ def test_the_table_names_what_was_compared():
     assert lines[3].split()[2:] == ["25.0%", "(50.0%)", "12.5%", "(37.5%)"]
     assert len({line.index("(") for line in lines[2:5]}) == 1
     assert lines[-2].split()[:3] == ["untrained", "encoder", "25.0%"]
+
+
+def test_the_table_shows_only_what_was_measured():
+    share = {"top1": 0.5, "top5": 0.75}
+    result = {
+        "seed": 0,
+        "training_seed": 0,
+        "data": {"test": 10},
+        "test": {"encoder": {"knn": share, "linear": share}},
+        "retrieval": {"encoder": share, "images": 10},
+    }
+    text = table(result)
+    assert text.count("trained encoder") == 2
+    assert "untrained" not in text
+    assert "pixels" not in text

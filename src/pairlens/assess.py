@@ -25,13 +25,15 @@ def assess(
     solver: Solver = "lbfgs",
     epochs: int = EPOCHS,
     seed: int = 0,
+    baselines: bool = True,
     say: Say = print,
     progress: Callable[[str, int, int], None] = lambda what, done, total: None,
 ) -> dict[str, Any]:
     """Evaluate a run's encoder against both baselines; write `evaluation.json` and `neighbours.npz` in its folder.
 
     A finished run's encoder is taken, or else that of its newest checkpoint. `solver` and `epochs` are those of
-    the linear read-out, as `pairlens.evaluate.protocol.evaluate` says.
+    the linear read-out, as `pairlens.evaluate.protocol.evaluate` says. Without `baselines` the encoder alone is
+    measured, which is much faster where there are many images.
 
     Raises:
         InputError: there is nothing to evaluate yet, weights are damaged, the source has changed, or it
@@ -41,15 +43,18 @@ def assess(
     recipe, machine = recall(run)
     place = find_place(machine)
     apply(place)
-    encoder = untrained_encoder(recipe.network, place.precision, call["seed"])
+    encoder = untrained_encoder(recipe.network, place.precision, call["seed"], info["size"])
     step = load_trained(run, encoder)
     source = open_run_source(run, say, lambda done, total: progress("reading images", done, total))
-    random_encoder = untrained_encoder(recipe.network, place.precision, call["seed"])
+    random_encoder = (
+        untrained_encoder(recipe.network, place.precision, call["seed"], info["size"]) if baselines else None
+    )
     mean, std = (torch.tensor(info["data"][name], device=place.device) for name in ("mean", "std"))
     sight: dict[str, Any] = {"size": info["size"], "mean": mean, "std": std}
     sight |= {"device": place.device, "precision": place.precision}
     for network in (encoder, random_encoder):
-        network.to(place.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        if network is not None:
+            network.to(place.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     result = evaluate(
         encoder,
         random_encoder,
@@ -86,19 +91,21 @@ def load_trained(run: Run, encoder: nn.Module) -> int:
 
 
 def table(result: dict[str, Any]) -> str:
-    """The accuracies as lines for a terminal."""
+    """The accuracies as lines for a terminal; baselines that were not measured have none."""
     lines = []
     if result["test"] is not None:
         data = result["data"]
         lines.append(f"top-1 accuracy on {data['test']:,} test images (top-5)")
         lines.append(f"  {'':17} {'kNN':>16} {'linear':>16}")
-        for name, label in NAMES.items():
-            cells = (result["test"][name][protocol] for protocol in ("knn", "linear"))
-            lines.append("  " + " ".join([f"{label:17}", *(f"{c['top1']:>8.1%} ({c['top5']:.1%})" for c in cells)]))
+        for name, row in result["test"].items():
+            cells = (row[protocol] for protocol in ("knn", "linear"))
+            shares = (f"{cell['top1']:>8.1%} ({cell['top5']:.1%})" for cell in cells)
+            lines.append("  " + " ".join([f"{NAMES[name]:17}", *shares]))
         lines.append(f"  seeds: {result['training_seed']} of the training, {result['seed']} of the read-out")
     found = result["retrieval"]
     if found is not None:
         lines.append(f"finding another view of the same image among {found['images']:,}: top-1 (top-5)")
         for name, label in NAMES.items():
-            lines.append(f"  {label:17} {found[name]['top1']:>8.1%} ({found[name]['top5']:.1%})")
+            if name in found:
+                lines.append(f"  {label:17} {found[name]['top1']:>8.1%} ({found[name]['top5']:.1%})")
     return "\n".join(lines)

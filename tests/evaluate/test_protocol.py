@@ -216,3 +216,19 @@ def test_without_a_test_set_the_tenth_is_of_labelled_images(measured):
     images = bars(100, 0)
     mixed = replace(images, labels=images.labels.where(torch.arange(100) < 40, -1))
     assert measured(Source("folder", mixed), plan=None)["data"] == {"train": 36, "test": 4}
+
+
+def test_baselines_can_be_left_out_and_the_result_says_so(source, measured, result):
+    assert result["protocol"]["baselines"] == ["random", "pixels"]
+    counted = []
+    mean, std = source.train.mean_std()
+    look = {"size": 18, "mean": mean, "std": std, "seed": 0, "plan": two_views(weak_views((0.5, 1.0)))}
+    alone = evaluate(Rows(), None, source, **look, progress=lambda done, total: counted.append((done, total)))
+    assert counted[-1] == (210, 210)
+    assert alone["protocol"]["baselines"] == []
+    assert list(alone["test"]) == list(alone["protocol"]["linear"]["strength"]) == ["encoder"]
+    assert alone["test"]["encoder"] == result["test"]["encoder"]
+    assert alone["confusion"] == result["confusion"]
+    assert alone["retrieval"] == {name: result["retrieval"][name] for name in ("encoder", "images")}
+    by_sgd = evaluate(Rows(), None, source, **look, solver="sgd", epochs=2)
+    assert list(by_sgd["protocol"]["linear"]["views"]) == list(by_sgd["test"]) == ["encoder"]

@@ -1,4 +1,4 @@
-"""The whole evaluation: the encoder beside raw pixels and beside an untrained encoder.
+"""The whole evaluation: the encoder, beside raw pixels and beside an untrained encoder where those are asked for.
 
 N images, S pixels of a view's side, D features.
 """
@@ -36,6 +36,9 @@ SGD = {"batch": 512, "rate": 10.0, "momentum": 0.9, "weight_decay": 0.0}
 VIEWS = dict.fromkeys(("encoder", "random"), "cropped and flipped anew each epoch") | {"pixels": "un-augmented"}
 """What the linear read-out by SGD is trained on: of raw pixels the images as they are."""
 
+Contestants = dict[str, nn.Module | None]
+"""The encoders to measure, by their keys in `NAMES`; None stands for raw pixels."""
+
 EPOCHS = 100
 RETRIEVAL = 2000
 """Images of the label-free retrieval, at most."""
@@ -63,7 +66,7 @@ class Sight:
 
 def evaluate(
     encoder: nn.Module,
-    random_encoder: nn.Module,
+    random_encoder: nn.Module | None,
     source: Source,
     *,
     size: int,
@@ -82,11 +85,12 @@ def evaluate(
 
     A labelled source without a test set is tested on a random tenth of its images. The result is JSON: `date`,
     `seed`, `seconds`, `data`, `classes`, `protocol`, `test` and `confusion` (None without labels; accuracies are
-    fractions) and `retrieval` (None without a plan).
+    fractions) and `retrieval` (None without a plan). `protocol` names the baselines that were measured.
 
     Args:
         encoder: [B, 3, S, S] -> [B, D], on `device`.
-        random_encoder: the same network as it was before training.
+        random_encoder: the same network as it was before training; None leaves both baselines out, this one and raw
+            pixels, whose kNN takes most of the time where there are many images.
         source: training images, and test images where there are any.
         size: S, pixels of a view's side.
         mean: of the pixels, in [0, 1] units, as in training.
@@ -127,17 +131,20 @@ def evaluate(
         done += images
         progress(done, total)
 
+    contestants: Contestants = {"encoder": encoder}
+    if random_encoder is not None:
+        contestants |= {"random": random_encoder, "pixels": None}
     fresh = epochs * len(train) if solver == "sgd" and labelled else 0
-    total = 2 * (len(train) + len(test or ()) + fresh)
+    total = sum(one is not None for one in contestants.values()) * (len(train) + len(test or ()) + fresh)
     sight = Sight(size, mean, std, device, precision, encoded)
     accuracy: dict[str, Any] = {"test": None, "confusion": None, "protocol": {"knn": KNN, "linear": {"solver": solver}}}
     if labelled and test is not None:
-        encoders = {"encoder": encoder, "random": random_encoder}
-        accuracy = _accuracies(encoders, train, test, sight, seed, solver, epochs, say)
+        accuracy = _accuracies(contestants, train, test, sight, seed, solver, epochs, say)
+    accuracy["protocol"]["baselines"] = [name for name in contestants if name != "encoder"]
     retrieval = None
     if plan is not None:
         say("finding views of the same image")
-        retrieval = _retrieval({"encoder": encoder, "random": random_encoder}, test or train, plan, sight, seed)
+        retrieval = _retrieval(contestants, test or train, plan, sight, seed)
     return {
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "seed": seed,
@@ -150,7 +157,7 @@ def evaluate(
 
 
 def _accuracies(
-    encoders: dict[str, nn.Module],
+    contestants: Contestants,
     train: Part,
     test: Part,
     sight: Sight,
@@ -159,15 +166,14 @@ def _accuracies(
     epochs: int,
     say: Say,
 ) -> dict[str, Any]:
-    """kNN and the linear read-out of each encoder and of the pixels; the first encoder's confusions."""
+    """kNN and the linear read-out of each contestant; the first one's confusions."""
     known, asked = train.labels("training"), test.labels("test")
     classes = len(train.images.classes)
     accuracies: dict[str, Any] = {}
     confusion: dict[str, Any] = {}
     strengths: dict[str, float | None] = {}
-    for name in (*encoders, "pixels"):
+    for name, encoder in contestants.items():
         say(f"evaluating: {NAMES[name]}")
-        encoder = encoders.get(name)
         fitted, tested = (sight.features(encoder, part) for part in (train, test))
         near = knn(fitted, known, tested, asked, classes=classes, **KNN)  # type: ignore[arg-type]
         generator = torch.Generator().manual_seed(seed)
@@ -182,7 +188,8 @@ def _accuracies(
         strengths[name] = readout.strength
         if not confusion:
             confusion = {"knn": near.confusion.tolist(), "linear": linear.confusion.tolist()}
-    settings = {"strength": strengths} if solver == "lbfgs" else {**SGD, "epochs": epochs, "views": VIEWS}
+    views = {name: VIEWS[name] for name in contestants}
+    settings = {"strength": strengths} if solver == "lbfgs" else {**SGD, "epochs": epochs, "views": views}
     protocol = {"knn": KNN, "linear": {"solver": solver, **settings}}
     return {"protocol": protocol, "test": accuracies, "confusion": confusion}
 
@@ -215,12 +222,12 @@ def _sgd(
     return linear_sgd(features, labels, fresh=fresh, progress=sight.progress, **settings)
 
 
-def _retrieval(encoders: dict[str, nn.Module], part: Part, plan: Plan, sight: Sight, seed: int) -> dict[str, Any]:
-    """The same views of the same images, searched with each encoder and with the pixels."""
+def _retrieval(contestants: Contestants, part: Part, plan: Plan, sight: Sight, seed: int) -> dict[str, Any]:
+    """The same views of the same images, searched with each contestant."""
     functions: dict[str, Encode] = {
-        name: partial(encode, encoder, precision=sight.precision) for name, encoder in encoders.items()
+        name: pooled_pixels if encoder is None else partial(encode, encoder, precision=sight.precision)
+        for name, encoder in contestants.items()
     }
-    functions["pixels"] = pooled_pixels
     look: dict[str, Any] = {"size": sight.size, "mean": sight.mean, "std": sight.std, "device": sight.device}
     found = {
         name: view_retrieval(function, part.images, plan, index=part.index, seed=seed, limit=RETRIEVAL, **look)
