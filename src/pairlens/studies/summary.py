@@ -1,0 +1,148 @@
+"""From the runs of a study to numbers: means over the seeds with their 95 % intervals, and differences seed by seed.
+
+S seeds.
+"""
+
+import math
+import statistics
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from pairlens.clock import PHASES
+from pairlens.record.run import Run
+from pairlens.report.read import column
+from pairlens.studies.arms import Arm, Setting, Study, job
+from pairlens.studies.engine import stage_of
+
+CONFIDENCE = 0.95
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A mean over seeds with the half-width of its 95 % interval; None where one seed leaves it unknown."""
+
+    mean: float
+    half: float | None
+    count: int
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What one run came to; accuracies are fractions."""
+
+    knn: float
+    linear: float
+    positive: float  # mean raw positive score over the last epoch; NaN where nothing was trained
+    negative: float  # mean raw negative score; NaN where there are none
+    variance: float  # of the raw negative scores
+    minutes: float  # of training
+    pixels: Mapping[str, float]  # "knn" and "linear" of raw pixels, where they were measured
+
+
+@dataclass(frozen=True)
+class Row:
+    """One arm of a study and what became of it."""
+
+    arm: Arm
+    runs: Mapping[int, Measured]  # by seed; those that are measured
+    failed: tuple[int, ...]  # seeds without a result
+    differences: Mapping[str, Estimate]  # of "knn" and "linear" to the reference, where two runs share a seed
+
+    def estimate(self, of: Callable[[Measured], float]) -> Estimate | None:
+        """A quantity over the seeds whose run has it."""
+        values = [value for one in self.runs.values() if math.isfinite(value := of(one))]
+        return interval(values) if values else None
+
+
+def summarise(study: Study, setting: Setting) -> list[Row]:
+    """A row for each arm, in the study's order."""
+    measured = {arm.label: collect(arm, setting) for arm in study.arms}
+    rows = []
+    for arm in study.arms:
+        runs = measured[arm.label]
+        failed = tuple(seed for seed in setting.seeds if seed not in runs)
+        rows.append(Row(arm, runs, failed, differences(runs, measured[arm.reference]) if arm.reference else {}))
+    return rows
+
+
+def collect(arm: Arm, setting: Setting) -> dict[int, Measured]:
+    """The measured runs of an arm, by seed."""
+    jobs = {seed: job(arm, setting, seed) for seed in setting.seeds}
+    return {seed: read(Run.open(one.folder)) for seed, one in jobs.items() if stage_of(one) == "done"}
+
+
+def differences(runs: Mapping[int, Measured], others: Mapping[int, Measured]) -> dict[str, Estimate]:
+    """Mean difference of accuracies to another arm's, paired by seed."""
+    seeds = [seed for seed in runs if seed in others]
+    if not seeds:
+        return {}
+    return {
+        "knn": interval([runs[seed].knn - others[seed].knn for seed in seeds]),
+        "linear": interval([runs[seed].linear - others[seed].linear for seed in seeds]),
+    }
+
+
+def read(run: Run) -> Measured:
+    """What one measured run came to."""
+    test = (run.evaluation or {})["test"]
+    accuracy = {who: {kind: row[kind]["top1"] for kind in ("knn", "linear")} for who, row in test.items()}
+    space = run.spaces[0]
+    return Measured(
+        knn=accuracy["encoder"]["knn"],
+        linear=accuracy["encoder"]["linear"],
+        positive=last_epoch(run, f"{space}.raw_positive_mean"),
+        negative=last_epoch(run, f"{space}.raw_negative_mean"),
+        variance=last_epoch(run, f"{space}.raw_negative_variance"),
+        minutes=training_minutes(run),
+        pixels=accuracy.get("pixels", {}),
+    )
+
+
+def last_epoch(run: Run, name: str) -> float:
+    """The mean of a statistic over the steps of the last epoch; NaN where there is none."""
+    values = column(run.statistics, name)
+    if values is None:
+        return math.nan
+    return float(np.asarray(values[-int(run.info["steps_per_epoch"]) :], np.float64).mean())
+
+
+def training_minutes(run: Run) -> float:
+    """Steps times the median step: what the machine did beside a run, or a pause, does not count."""
+    rows = run.statistics
+    if not len(rows):
+        return 0.0
+    return len(rows) * float(np.median(sum(rows[f"time_{phase}"] for phase in PHASES))) / 60
+
+
+def interval(values: Sequence[float]) -> Estimate:
+    """Mean and half-width of the 95 % interval by Student's t over S independent values."""
+    mean, count = statistics.mean(values), len(values)
+    if count < 2:
+        return Estimate(mean, None, count)
+    return Estimate(mean, student(count - 1) * statistics.stdev(values) / math.sqrt(count), count)
+
+
+def student(freedom: int, confidence: float = CONFIDENCE) -> float:
+    """How many standard errors Student's t with so many degrees of freedom (1 or more) strays at most, so confidently.
+
+    Found by halving the angle atan(t / sqrt(freedom)), between 0 and a right angle.
+    """
+    low, high = 0.0, math.pi / 2
+    for _ in range(60):
+        middle = (low + high) / 2
+        low, high = (middle, high) if within(middle, freedom) < confidence else (low, middle)
+    return math.sqrt(freedom) * math.tan(low)
+
+
+def within(angle: float, freedom: int) -> float:
+    """P(|T| <= sqrt(freedom) tan(angle)): the finite sums of Abramowitz & Stegun 1964, 26.7.3 and 26.7.4."""
+    sine, cosine = math.sin(angle), math.cos(angle)
+    term = total = cosine if freedom % 2 else 1.0
+    for n in range(3 if freedom % 2 else 2, freedom - 1, 2):
+        term *= cosine**2 * (n - 1) / n
+        total += term
+    if freedom % 2:
+        return 2 / math.pi * (angle + (sine * total if freedom > 1 else 0.0))
+    return sine * total

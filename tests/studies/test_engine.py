@@ -1,0 +1,137 @@
+"""Studies for real, on tiny images: interrupted, killed, failed, resumed, and never computed twice."""
+
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pairlens.errors import InputError
+from pairlens.record.run import Run
+from pairlens.studies import engine
+from pairlens.studies.arms import Arm, Job, Setting, Study, job
+from pairlens.studies.engine import Process, run_studies, stage_of
+from pairlens.studies.page import page
+
+SLOW: dict = {"epochs": 100, "save_every": 0.3}
+GOOD, BAD = Arm("good", "simclr", SLOW), Arm("bad", "simclr", {"lr": 1e30}, "good")
+STUDY = Study("tiny", "Tiny", (GOOD, BAD), "minus good")
+
+
+@pytest.fixture
+def setting(tmp_path: Path) -> Setting:
+    rng = np.random.default_rng(0)
+    pixels = rng.integers(0, 256, (64, 16, 16, 3), dtype=np.uint8)
+    np.savez(tmp_path / "tiny.npz", x=pixels, y=np.arange(64) % 4)
+    return Setting(
+        str(tmp_path / "tiny.npz"), tmp_path / "runs", (0, 1), {"epochs": 1, "encoder": "resnet8w"}, jobs=2, threads=1
+    )
+
+
+@pytest.fixture
+def started(monkeypatch: pytest.MonkeyPatch) -> list[Process]:
+    """Every process that the engine starts, in order."""
+    seen: list[Process] = []
+    start = engine.start
+
+    def watched(one: Job, stage: str, setting: Setting) -> Process:
+        seen.append(start(one, stage, setting))
+        return seen[-1]
+
+    monkeypatch.setattr(engine, "start", watched)
+    return seen
+
+
+def when(ready: Callable[[], bool], act: Callable[[], object]) -> threading.Thread:
+    """Do something in a thread as soon as something else is so; give up after a minute."""
+
+    def wait() -> None:
+        for _ in range(1200):
+            if ready():
+                act()
+                return
+            time.sleep(0.05)
+
+    thread = threading.Thread(target=wait)
+    thread.start()
+    return thread
+
+
+def newest(folder: Path) -> str:
+    return max((path.name for path in (folder / "checkpoints").glob("step-*")), default="")
+
+
+def stages(seen: list[Process]) -> list[tuple[str, str]]:
+    return sorted((p.job.name, p.stage) for p in seen)
+
+
+def test_a_study_survives_ctrl_c_and_kill_and_goes_on(setting: Setting, started: list[Process]) -> None:
+    good, other = job(GOOD, setting, 0), job(GOOD, setting, 1)
+
+    # Ctrl-C: the training writes a checkpoint and ends, and so does the study.
+    one_seed = Setting(setting.source, setting.folder, (0,), setting.budget, 2, 1)
+    thread = when(lambda: newest(good.folder) != "", lambda: os.kill(os.getpid(), signal.SIGINT))
+    with pytest.raises(KeyboardInterrupt):
+        run_studies([Study("one", "One", (GOOD,), "")], one_seed, say=lambda text: None)
+    thread.join()
+    assert Run.open(good.folder).status["state"] == "interrupted"
+    assert all(process.popen.poll() is not None for process in started)
+    assert stages(started) == [(good.name, "train")]
+    reached = newest(good.folder)
+
+    # Killed: the others are trained and measured all the same, and one that diverges is told.
+    started.clear()
+
+    def kill_first() -> None:
+        started[0].popen.kill()
+
+    thread = when(lambda: newest(good.folder) > reached, kill_first)
+    told: list[str] = []
+    outcomes = run_studies([STUDY], setting, say=told.append)
+    thread.join()
+    bad = [job(BAD, setting, seed) for seed in (0, 1)]
+    assert started[0].stage == "resume"
+    assert stages(started) == sorted(
+        [(good.name, "resume"), *((b.name, "train") for b in bad), (other.name, "train"), (other.name, "measure")]
+    )
+    assert set(outcomes.failures) == {good, *bad}
+    assert "signal 9" in outcomes.failures[good]
+    assert all("diverged" in outcomes.failures[b] for b in bad)
+    assert any(text.startswith(f"{other.name}: kNN ") for text in told)
+
+    # Again: only what is left of the killed one; then nothing at all.
+    started.clear()
+    progress: list[tuple] = []
+    outcomes = run_studies([STUDY], setting, say=lambda text: None, progress=lambda *told: progress.append(told))
+    assert stages(started) == sorted([(good.name, "resume"), (good.name, "measure")])
+    assert set(outcomes.failures) == set(bad)
+    assert progress[-1][:3] == ("runs", 4, 4)
+    assert list((Run.open(good.folder).evaluation or {})["test"]) == ["encoder"]
+    started.clear()
+    before = (good.folder / "evaluation.json").stat().st_mtime_ns
+    outcomes = run_studies([STUDY], setting, say=lambda text: None)
+    assert started == []
+    assert (good.folder / "evaluation.json").stat().st_mtime_ns == before
+
+    text = page("Tiny", [STUDY], setting, outcomes.failures, "pairlens study SOURCE tiny")
+    assert "| bad (0 of 2 seeds) | \u2013 | \u2013 |" in text
+    assert "- bad, seed 1: failed, the training has diverged" in text
+
+    # What was trained otherwise must not stand for it.
+    changed = Setting(setting.source, setting.folder, (0, 1), {**setting.budget, "batch": 8}, 2, 1)
+    with pytest.raises(InputError, match="give the study another folder"):
+        run_studies([STUDY], changed, say=lambda text: None)
+
+
+def test_the_beginnings_of_a_run_are_in_nobodys_way(tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    folder.mkdir()
+    (folder / "lock").touch()
+    assert stage_of(Job((), folder)) == "train"
+    engine.clear(folder)
+    assert list(folder.iterdir()) == []
+    engine.clear(tmp_path / "nothing")
