@@ -1,7 +1,9 @@
-"""The queue: it holds the last K keys, whatever batches they came in.
+"""The queue holds the last K keys, whatever batches they came in; the bank a vector an image.
 
-K keys of D dimensions, B keys of a batch.
+K keys of D dimensions, B keys of a batch, N images.
 """
+
+import math
 
 import pytest
 import torch
@@ -10,7 +12,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from pairlens.errors import InputError
-from pairlens.negatives import Queue
+from pairlens.negatives import Bank, Queue
 
 DIM = 3
 batches = st.lists(st.integers(1, 30), max_size=12)
@@ -96,3 +98,44 @@ def test_enqueued_keys_are_copies() -> None:
 def test_the_size_must_be_positive(size: int) -> None:
     with pytest.raises(InputError):
         Queue(size, DIM, torch.Generator())
+
+
+def test_the_bank_starts_as_random_unit_vectors_of_its_generator() -> None:
+    before = torch.get_rng_state()
+    bank = Bank(500, 16, torch.Generator().manual_seed(2))
+    assert torch.equal(torch.get_rng_state(), before)
+    assert bank.vectors.dtype == torch.float32
+    assert bank.vectors.shape == (500, 16)
+    torch.testing.assert_close(bank.vectors.norm(dim=1), torch.ones(500))
+    covariance = bank.vectors.T @ bank.vectors / 500
+    torch.testing.assert_close(covariance, torch.eye(16) / 16, rtol=0, atol=0.02)
+    assert torch.equal(Bank(500, 16, torch.Generator().manual_seed(2)).vectors, bank.vectors)
+    assert list(bank.state_dict()) == ["vectors"]
+    assert not list(bank.parameters())
+
+
+@pytest.mark.parametrize("momentum", [0.0, 0.5, 0.9, 1.0])
+def test_the_bank_moves_the_vectors_of_the_images_that_were_seen(momentum: float) -> None:
+    bank = Bank(9, DIM, torch.Generator().manual_seed(0), momentum)
+    old = bank.vectors.double().tolist()
+    index = torch.tensor([4, 0, 7])
+    features = torch.randn(3, DIM, generator=torch.Generator().manual_seed(1)).requires_grad_()
+    bank.update(index, torch.nn.functional.normalize(features, dim=1))
+    assert not bank.vectors.requires_grad
+    seen = dict(zip(index.tolist(), features.tolist(), strict=True))
+    for i in range(9):
+        expected = old[i]
+        if i in seen:
+            length = math.sqrt(sum(f * f for f in seen[i]))
+            mixed = [momentum * v + (1 - momentum) * f / length for v, f in zip(old[i], seen[i], strict=True)]
+            norm = math.sqrt(sum(m * m for m in mixed))
+            expected = [m / norm for m in mixed]
+        assert bank.vectors[i].tolist() == pytest.approx(expected, abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("images", "dim", "momentum"), [(0, 4, 0.5), (4, 0, 0.5), (4, 4, -0.1), (4, 4, 1.1), (4, 4, float("nan"))]
+)
+def test_a_bank_that_cannot_be_made_is_refused(images: int, dim: int, momentum: float) -> None:
+    with pytest.raises(InputError, match=f"a bank of {images} vectors of {dim} dimensions with momentum"):
+        Bank(images, dim, torch.Generator(), momentum)

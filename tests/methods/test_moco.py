@@ -8,20 +8,21 @@ from functools import partial
 import pytest
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from pairlens.draw import Draw
 from pairlens.errors import InputError
 from pairlens.losses import info_nce
 from pairlens.methods import Method
+from pairlens.methods.crossed import batch_pairs
 from pairlens.methods.moco import MoCo
 from pairlens.negatives import Queue
 from pairlens.nets.branch import Branch
 from pairlens.nets.encoders import make_encoder
 from pairlens.nets.heads import linear_head
-from pairlens.nets.momentum import MomentumBranch, update_momentum
+from pairlens.nets.momentum import MomentumBranch
 from pairlens.nets.norm import SplitBatchNorm2d
-from pairlens.pairs import Contrast, Transform, identity
+from pairlens.pairs import Contrast, Scores, Transform, identity
 from pairlens.transforms import chain, negative_interpolation, positive_extrapolation
 from pairlens.views.plans import Augmentation, two_views
 
@@ -46,9 +47,11 @@ def moco_of(
     return MoCo(branch, target, queue, contrast, two_views(Augmentation()), symmetric=symmetric)
 
 
-def views_of(seed: int = 1) -> dict[str, Tensor]:
+def views_of(seed: int = 1, local: int = 0) -> dict[str, Tensor]:
+    """Two large views, and so many local ones."""
     generator = torch.Generator().manual_seed(seed)
-    return {name: torch.randn(B, 3, S, S, generator=generator) for name in ("query", "key")}
+    sizes = {"query": S, "key": S} | {f"local_{i + 1}": S // 2 for i in range(local)}
+    return {name: torch.randn(B, 3, size, size, generator=generator) for name, size in sizes.items()}
 
 
 def test_it_is_a_method_whose_loss_is_infonce_of_the_branches_features(make_draw) -> None:
@@ -97,13 +100,6 @@ def test_momentum_moves_the_key_branch(make_draw, momentum: float) -> None:
         torch.testing.assert_close(new.double(), expected, rtol=1e-5, atol=1e-6)
         if momentum in (0, 1):  # exactly
             assert torch.equal(new, old if momentum == 1 else online)
-
-
-def test_momentum_leaves_buffers_alone() -> None:
-    online, target = nn.BatchNorm1d(3), nn.BatchNorm1d(3)
-    online.running_mean.fill_(5)
-    update_momentum(online, target, 0.0)
-    assert (target.running_mean == 0).all()
 
 
 @pytest.mark.parametrize("momentum", [-0.1, 1.1, 2.0, float("nan")])
@@ -160,6 +156,73 @@ def test_keys_of_several_parts_are_enqueued_in_their_order_and_the_branch_moves_
 
 def keys_of(method: MoCo, draw: Draw) -> Tensor:
     return method(views_of(), draw).comparisons["z"].raw.key
+
+
+def embed(method: MoCo, views: dict[str, Tensor], draw: Draw) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    """Every view by the online and by the key branch; in evaluation mode, so that no image knows of another."""
+    with torch.no_grad():
+        online = {name: method.online(view)["z"] for name, view in views.items()}
+        return online, {name: method.target(view, draw)["z"] for name, view in views.items()}
+
+
+@pytest.mark.parametrize("symmetric", [False, True])
+@pytest.mark.parametrize("local", [0, 2])
+def test_every_query_view_is_compared_with_every_key_view_but_itself(make_draw, symmetric: bool, local: int) -> None:
+    method = moco_of(symmetric=symmetric).eval()
+    views = views_of(local=local)
+    online, target = embed(method, views, make_draw(B))
+    step = method(views, make_draw(B))
+    raw, temperature, losses, row = step.comparisons["z"].raw, 0.2, [], 0
+    for query in views if symmetric else [name for name in views if name != "key"]:
+        for key in ("query", "key") if symmetric else ("key",):
+            if query == key:
+                continue
+            for i in range(B):
+                q, k = online[query][i], target[key][i]
+                torch.testing.assert_close(raw.query[row], q)
+                torch.testing.assert_close(raw.key[row], k)
+                logits = torch.stack([q @ k, *(q @ n for n in method.queue.keys)]).double() / temperature
+                losses.append(-torch.log_softmax(logits, 0)[0])
+                row += 1
+    assert row == len(raw.query) == B * ((2 if symmetric else 1) * (1 + local))
+    assert step.loss.item() == pytest.approx(torch.stack(losses).mean().item(), rel=1e-5)
+
+
+@pytest.mark.parametrize("symmetric", [False, True])
+def test_local_views_are_never_keys_and_each_key_is_queued_once(make_draw, symmetric: bool) -> None:
+    transform = chain(positive_extrapolation(2.0), negative_interpolation(1.6))
+    method = moco_of(symmetric=symmetric, transform=transform).eval()
+    views = views_of(local=1)
+    _, target = embed(method, views, make_draw(B))
+    seen: list[tuple[int, ...]] = []
+    method.target.branch.register_forward_hook(lambda branch, given, z: seen.append(tuple(given[0].shape)))
+    method.after_step(method(views, make_draw(B)))
+    keys = [target["query"], target["key"]] if symmetric else [target["key"]]
+    assert seen == [(B, 3, S, S)] * len(keys)
+    assert int(method.queue.position) == B * len(keys) % K
+    assert torch.equal(method.queue.keys[: B * len(keys)], torch.cat(keys))  # raw ones of both views
+
+
+def test_a_queue_of_the_other_keys_makes_it_one_sided_simclr(make_draw) -> None:
+    """MoCo's loss of query i with the queue {k_j, j != i} is SimCLR's with one direction and one view as keys."""
+    method, views = moco_of(momentum=0.0).eval(), views_of()
+    query = method.online(views["query"])["z"]
+    key = method.target(views["key"], make_draw(B))["z"]
+    one_sided = method.contrast(batch_pairs({"query": query}, {"key": key}), make_draw(B))
+    weight = method.online.encoder.conv1.weight
+    (expected,) = torch.autograd.grad(one_sided.loss, weight)
+    losses, gradient = [], torch.zeros_like(weight)
+    for i in range(B):
+        method.queue.keys = torch.cat([key[:i], key[i + 1 :]])
+        scores = method(views, make_draw(B)).comparisons["z"].scores
+        kept = ~one_sided.scores.excluded[i]
+        torch.testing.assert_close(scores.negative[i], one_sided.scores.negative[i][kept])
+        torch.testing.assert_close(scores.positive[i], one_sided.scores.positive[i])
+        rows = slice(i, i + 1)
+        losses.append(info_nce(Scores(scores.positive[rows], scores.negative[rows]), 0.2))
+        gradient += torch.autograd.grad(losses[-1], weight)[0] / B
+    torch.testing.assert_close(torch.stack(losses).mean(), one_sided.loss)
+    torch.testing.assert_close(gradient, expected, rtol=1e-3, atol=1e-6)
 
 
 def test_shuffling_gives_every_query_its_own_key_back(make_draw) -> None:

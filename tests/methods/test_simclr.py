@@ -30,9 +30,11 @@ def simclr_of(temperature: float = 0.2, transform=identity) -> SimCLR:
     return SimCLR(branch, Contrast(info_nce, temperature, transform), two_views(Augmentation()))
 
 
-def views_of() -> dict[str, Tensor]:
+def views_of(local: int = 0) -> dict[str, Tensor]:
+    """Two large views, and so many local ones."""
     generator = torch.Generator().manual_seed(1)
-    return {name: torch.randn(B, 3, S, S, generator=generator) for name in ("query", "key")}
+    sizes = {"query": S, "key": S} | {f"local_{i + 1}": S // 2 for i in range(local)}
+    return {name: torch.randn(B, 3, size, size, generator=generator) for name, size in sizes.items()}
 
 
 def nt_xent(z: Tensor, temperature: float) -> float:
@@ -100,6 +102,23 @@ def test_mixed_negatives_never_hold_a_view_of_the_query_image(make_draw) -> None
     for i in range(2 * B):
         for k in range(2 * B):
             assert excluded[i, k] == (i % B in (k % B, int(order[k]) % B))
+
+
+def test_local_views_are_queries_against_the_large_ones_whose_negatives_are_large_views(make_draw) -> None:
+    method = simclr_of().eval()
+    views = views_of(local=2)
+    step = method(views, make_draw(B))
+    with torch.no_grad():
+        z = {name: method.online(view)["z"].double() for name, view in views.items()}
+    losses = []
+    for query in views:
+        for key in ("query", "key"):
+            for i in range(B) if query != key else ():
+                up = math.exp(float(z[query][i] @ z[key][i]) / 0.2)
+                others = [z[name][j] for name in ("query", "key") for j in range(B) if j != i]
+                losses.append(-math.log(up / (up + sum(math.exp(float(z[query][i] @ n) / 0.2) for n in others))))
+    assert len(losses) == len(step.comparisons["z"].raw.query) == 6 * B
+    assert step.loss.item() == pytest.approx(sum(losses) / len(losses), rel=1e-5)
 
 
 def test_nothing_is_left_to_do_after_a_step(make_draw) -> None:
