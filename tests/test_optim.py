@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from pairlens.errors import InputError
-from pairlens.optim import LARS, cosine, make_optimizer, step_decay, trust_ratio
+from pairlens.optim import LARS, constant, cosine, make_optimizer, step_decay, trust_ratio
 
 
 def network() -> nn.Module:
@@ -157,6 +157,47 @@ def test_steps_fall_at_their_milestones() -> None:
     at = step_decay(1.0, (6, 8), warmup=2)
     assert [at(i) for i in range(10)] == pytest.approx([0.5, 1, 1, 1, 1, 1, 0.1, 0.1, 0.01, 0.01])
     assert step_decay(1.0, (1,), factor=0.5)(1) == 0.5
+
+
+@pytest.mark.parametrize("floor", [0.0, 0.1, 1.0])
+def test_the_cosine_ends_at_its_floor(floor: float) -> None:
+    at = cosine(2.0, steps=60, warmup=10, floor=floor)
+    for step in range(10):
+        assert at(step) == pytest.approx(2.0 * (step + 1) / 10)
+    for step in range(10, 61):
+        share = 0.5 * (1 + math.cos(math.pi * (step - 10) / 50))
+        assert at(step) == pytest.approx(2.0 * share + 2.0 * floor * (1 - share))
+    assert at(60) == pytest.approx(2.0 * floor, abs=1e-12)
+
+
+@pytest.mark.parametrize("floor", [-0.1, 1.1, math.nan])
+def test_a_floor_that_is_no_share_is_refused(floor: float) -> None:
+    with pytest.raises(InputError, match="share of the learning rate between 0 and 1, not at"):
+        cosine(1.0, steps=10, floor=floor)
+
+
+def test_a_constant_rate_warms_up_and_stays() -> None:
+    at = constant(2.0, warmup=4)
+    assert [at(i) for i in range(6)] == pytest.approx([0.5, 1.0, 1.5, 2.0, 2.0, 2.0])
+    assert constant(0.3)(0) == constant(0.3)(10_000) == 0.3
+
+
+@pytest.mark.parametrize("name", ["sgd", "adamw", "lars"])
+def test_constant_rates_are_groups_of_their_own(name: str) -> None:
+    module = nn.ModuleDict({"online": network(), "predictor": network(), "predictors": network()})
+    groups = make_optimizer(name, module, lr=0.1, weight_decay=0.3, constant_rate=("predictor",)).param_groups
+    assert [group["constant_rate"] for group in groups] == [False, True] if name == "sgd" else [False] * 2 + [True] * 2
+    marked = {id(p) for group in groups if group["constant_rate"] for p in group["params"]}
+    assert marked == {id(p) for p in module["predictor"].parameters()}
+    every = [id(p) for group in groups for p in group["params"]]
+    assert len(every) == len(set(every)) == len(list(module.parameters()))
+    for group in groups:
+        spared = name != "sgd" and all(p.ndim <= 1 for p in group["params"])
+        assert group["weight_decay"] == (0.0 if spared else 0.3)
+
+
+def test_without_constant_rates_no_group_is_marked() -> None:
+    assert not any(group["constant_rate"] for group in make_optimizer("lars", network(), lr=0.1).param_groups)
 
 
 @pytest.mark.parametrize("steps", [0, 1, 5])

@@ -97,7 +97,13 @@ def trust_ratio(weight: Tensor, gradient: Tensor, decay: float, trust: float) ->
 
 
 def cosine(lr: float, steps: int, warmup: int = 0, floor: float = 0.0) -> Schedule:
-    """Linear warm-up over `warmup` steps, then half a cosine down to `floor` * lr (Loshchilov & Hutter 2017)."""
+    """Linear warm-up over `warmup` steps, then half a cosine down to `floor` * lr (Loshchilov & Hutter 2017).
+
+    Raises:
+        InputError: the floor lies outside [0, 1].
+    """
+    if not 0 <= floor <= 1:
+        raise InputError(f"the cosine ends at a share of the learning rate between 0 and 1, not at {floor}")
 
     def at(step: int) -> float:
         if step < warmup:

@@ -9,14 +9,17 @@ from scipy import stats
 
 from pairlens.draw import Draw
 from pairlens.errors import InputError
-from pairlens.views.crops import full_image
+from pairlens.settings import Views
+from pairlens.views.crops import full_image, random_resized_crop
 from pairlens.views.plans import (
     Augmentation,
     moco_v1_views,
     moco_v2_views,
+    multi_crop,
     plain_views,
     simclr_views,
     two_views,
+    view_names,
     weak_views,
 )
 
@@ -124,6 +127,76 @@ def test_plain_views_change_nothing(make_draw: MakeDraw) -> None:
     params = plain_views().draw(make_draw(8))
     assert torch.equal(params.crop, torch.tensor([0.0, 0, 1, 1]).expand(8, 4))
     assert not torch.stack([params.flip, params.jittered, params.gray, params.blur > 0, params.rotation > 0]).any()
+
+
+LOCAL = Augmentation(crop=random_resized_crop((0.05, 0.14)), gray=1.0)
+
+
+def test_multi_crop_draws_two_large_views_then_the_small_ones(make_draw: MakeDraw) -> None:
+    found = multi_crop(moco_v2_views(), LOCAL, 3, size=12)(make_draw(16))
+    assert list(found) == ["query", "key", "local_1", "local_2", "local_3"]
+    assert [params.size for params in found.values()] == [None, None, 12, 12, 12]
+    draw = make_draw(16)
+    large = two_views(moco_v2_views())(draw)
+    expected = large | {f"local_{i}": LOCAL.draw(draw) for i in (1, 2, 3)}
+    for name, params in expected.items():
+        for field, value in params.tensors().items():
+            assert torch.equal(value, found[name].tensors()[field]), (name, field)
+
+
+def test_small_views_are_small_independent_and_distributed_as_asked_for(make_draw: MakeDraw) -> None:
+    found = multi_crop(moco_v2_views(), LOCAL, 2)(make_draw(N, height=500, width=500))
+    assert found["local_1"].size is None
+    for name, (least, greatest) in {"query": (0.2, 1.0), "local_1": (0.05, 0.14), "local_2": (0.05, 0.14)}.items():
+        area = found[name].crop[:, 2:].prod(1)
+        tried = (area - least) / (greatest - least)  # the few that the central fall-back replaces lie beyond
+        assert uniform_pvalue(tried[(tried > 0.02) & (tried < 0.5)], 0.02, 0.5) > 1e-3
+        assert least - 0.005 < area.min()
+        assert area.max() < greatest + 0.005
+    assert found["local_1"].gray.all()
+    assert 0.15 < found["query"].gray.double().mean() < 0.25
+    one, other = (found[name].crop[:, :2].double() for name in ("local_1", "local_2"))
+    assert torch.corrcoef(torch.cat([one.T, other.T]))[:2, 2:].abs().max() < 0.04
+
+
+def test_no_small_view_is_the_plan_of_two(make_draw: MakeDraw) -> None:
+    one, other = multi_crop(LOCAL, LOCAL, 0)(make_draw(4)), two_views(LOCAL)(make_draw(4))
+    assert list(one) == list(other)
+    assert all(torch.equal(one[name].crop, other[name].crop) for name in other)
+
+
+@pytest.mark.parametrize(("count", "size"), [(-1, 8), (2, 1), (2, 0), (2, -4)])
+def test_small_views_that_cannot_be_made_are_refused(count: int, size: int) -> None:
+    with pytest.raises(InputError, match=r"small views of .* px cannot be made; give"):
+        multi_crop(LOCAL, LOCAL, count, size)
+
+
+def test_a_plan_says_its_views_names_without_drawing(make_draw: MakeDraw) -> None:
+    before = torch.get_rng_state()
+    assert view_names(two_views(LOCAL)) == ("query", "key")
+    assert view_names(multi_crop(LOCAL, LOCAL, 2)) == ("query", "key", "local_1", "local_2")
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_a_size_survives_every_copy_of_the_parameters(make_draw: MakeDraw) -> None:
+    params = multi_crop(LOCAL, LOCAL, 1, size=12)(make_draw(6))["local_1"]
+    assert params.rows(slice(0, 2)).size == params.to("cpu").size == 12
+    assert params.with_group("flip", LOCAL.draw(make_draw(6))).size == 12
+    assert "size" not in params.tensors()
+
+
+def test_the_views_of_a_recipe_are_two_or_multi_crop(make_draw: MakeDraw) -> None:
+    assert view_names(Views().plan()) == ("query", "key")
+    views = Views(locals=2, local_size=10, local_crop=(0.1, 0.2), jitter_probability=0.0, flip=0.0)
+    found = views.plan()(make_draw(N, height=500, width=500))
+    assert list(found) == ["query", "key", "local_1", "local_2"]
+    assert found["local_2"].size == 10
+    area = found["local_2"].crop[:, 2:].prod(1)
+    assert 0.095 < area.min() < area.max() < 0.205
+    for params in found.values():  # but for the crop the small views are distributed as the large ones
+        assert not params.jittered.any()
+        assert not params.flip.any()
+        assert 0.18 < params.gray.double().mean() < 0.22
 
 
 @pytest.mark.parametrize(
