@@ -11,6 +11,7 @@ from PIL import Image
 
 from pairlens import __version__
 from pairlens.cli import main, run
+from pairlens.recipes import RECIPES, find_recipe, flatten
 
 QUICK = ["--device", "cpu", "--threads", "1", "--epochs", "1", "--encoder", "resnet8w", "--hidden", "16", "--dim", "8"]
 
@@ -93,8 +94,9 @@ def one_sentence(error: str) -> str:
         (["--device", "toaster"], "there is no device 'toaster' on this machine"),
         (["--threads", "0"], "threads must be positive, not 0"),
         (["--encoder", "vgg16"], "no encoder 'vgg16'; use one of resnet8w"),
-        (["--method", "byol"], "there is no method 'byol'; choose one of moco_v1, moco_v2, simclr"),
-        (["--method=byol"], "there is no method 'byol'"),
+        (["--recipe", "byo"], "there is no recipe 'byo'; did you mean byol? `pairlens recipes` lists them all"),
+        (["--recipe=cifar10.mocov2"], "did you mean cifar10.moco_v2 or"),
+        (["--config", "nowhere.yaml"], "the configuration nowhere.yaml cannot be read (No such file or directory)"),
         (["--test", "nowhere"], "there is no folder nowhere"),
         (["--ft-start", "-1", "--interpolate", "1"], "must not be negative"),
     ],
@@ -125,25 +127,27 @@ def test_flags_that_do_not_exist_are_named(photos: str, capsys: pytest.CaptureFi
         ["--precision", "fp8"],
         ["--optimizer", "adam"],
         ["--per", "batch"],
-        ["--method", "simclr", "--momentum", "0.9"],  # not one of its own
+        ["--recipe", "simclr", "--momentum", "0.9"],  # not one of its own
     ):
         error = refuse(capsys, "train", photos, *QUICK, *flags)
         assert flags[-2] in error
 
 
-@pytest.mark.parametrize("argv", [["train"], ["resume"], ["evaluate"], ["report"], ["data"], ["data", "imagenet"]])
+@pytest.mark.parametrize(
+    "argv", [["train"], ["resume"], ["evaluate"], ["report"], ["data"], ["data", "imagenet"], ["recipes", "--all"]]
+)
 def test_a_command_that_lacks_its_argument_says_so(capsys: pytest.CaptureFixture[str], argv: list[str]) -> None:
     assert refuse(capsys, *argv)
 
 
-@pytest.mark.parametrize("argv", [["--method"], ["scenes", "--method"], ["scenes", "--method", ""]])
-def test_a_method_without_a_name_is_none(capsys: pytest.CaptureFixture[str], argv: list[str]) -> None:
-    assert "there is no method ''" in one_sentence(refuse(capsys, "train", *argv))
+@pytest.mark.parametrize("argv", [["--recipe"], ["scenes", "--recipe"], ["scenes", "--recipe", ""]])
+def test_a_recipe_without_a_name_is_none(capsys: pytest.CaptureFixture[str], argv: list[str]) -> None:
+    assert "there is no recipe ''" in one_sentence(refuse(capsys, "train", *argv))
 
 
 def test_an_unknown_command_is_named_without_importing_torch(capsys: pytest.CaptureFixture[str]) -> None:
     error = one_sentence(refuse(capsys, "trian", "scenes"))
-    assert "there is no command 'trian'; use one of train, resume, evaluate, report, data" in error
+    assert "there is no command 'trian'; use one of train, recipes, resume, evaluate, report, data" in error
 
 
 def test_an_output_folder_in_use_is_left_alone(here: Path, photos: str, capsys: pytest.CaptureFixture[str]) -> None:
@@ -179,7 +183,7 @@ def test_a_folder_that_is_no_run_gets_one_sentence(
 def test_a_short_run_says_where_it_is_and_what_comes_next(
     here: Path, photos: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert call("train", photos, *QUICK, "--method", "simclr", "--batch", "8", "--out", "a run [x]") == 0
+    assert call("train", photos, *QUICK, "--recipe", "simclr", "--batch", "8", "--out", "a run [x]") == 0
     said = capsys.readouterr().out
     assert "24 training images" in said
     assert "1 unreadable files skipped" in said
@@ -214,12 +218,12 @@ def test_help_and_version(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().out == f"pairlens {__version__}\n" * 2
     assert call("--help") == call("-h") == call("help") == 0
     usage = capsys.readouterr().out
-    assert all(f"pairlens {name} " in usage for name in ("train", "resume", "evaluate", "report", "data"))
+    assert all(f"pairlens {name} " in usage for name in ("train", "recipes", "resume", "evaluate", "report", "data"))
     assert call() == 2  # nothing was asked
     assert capsys.readouterr().out * 3 == usage
 
 
-@pytest.mark.parametrize("command", ["train", "resume", "evaluate", "report", "data"])
+@pytest.mark.parametrize("command", ["train", "recipes", "resume", "evaluate", "report", "data"])
 def test_every_command_explains_itself(capsys: pytest.CaptureFixture[str], command: str) -> None:
     assert call(command, "--help") == 0
     said = capsys.readouterr()
@@ -227,14 +231,63 @@ def test_every_command_explains_itself(capsys: pytest.CaptureFixture[str], comma
     assert said.err == ""
 
 
-def test_the_help_of_train_follows_the_method(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_help_of_train_follows_the_recipe(capsys: pytest.CaptureFixture[str]) -> None:
     assert call("train", "--help") == 0
     moco = capsys.readouterr().out
-    assert call("train", "--method", "simclr", "--help") == 0
+    assert call("train", "--recipe", "simclr", "--help") == 0
     simclr = capsys.readouterr().out
     assert all(flag in moco for flag in ("--negatives", "--momentum", "--extrapolate", "--epochs", "--device"))
     assert "--momentum" not in simclr
     assert "--extrapolate" in simclr
+    assert all(f" {group} options " in moco for group in ("run", "method", "network", "views", "machine"))
+    assert "made" not in moco.split()
+    assert "--epochs INT" in moco
+    assert "The recipe simclr: SimCLR (Chen, Kornblith et al. 2020)" in simclr
+
+
+def test_recipes_are_listed_by_data_each_with_a_line(capsys: pytest.CaptureFixture[str]) -> None:
+    assert call("recipes") == 0
+    said = capsys.readouterr().out
+    lines = [line.split() for line in said.splitlines()]
+    assert [words[0] for words in lines if words and words[0] in RECIPES] == list(RECIPES)
+    assert "Recipes for any images" in said
+    assert "Recipes for CIFAR-10" in said
+
+
+def test_a_recipe_is_shown_with_its_description_and_every_argument(capsys: pytest.CaptureFixture[str]) -> None:
+    assert call("recipes", "cifar10.moco_v2") == 0
+    said = capsys.readouterr().out
+    assert "CCrop, Section 4.2" in said
+    shown = {words[0]: words[1] for line in said.splitlines() if (words := line.split()) and words[0][:2] == "--"}
+    assert set(shown) == {f"--{name.replace('_', '-')}" for name in flatten(find_recipe("cifar10.moco_v2")())}
+    assert (shown["--negatives"], shown["--momentum"], shown["--extrapolate"]) == ("65536", "0.999", "-")
+    assert "did you mean simclr" in one_sentence(refuse(capsys, "recipes", "simcrl"))
+
+
+def test_a_configuration_and_a_run_train_what_flags_train(
+    here: Path, photos: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    quick = dict(zip((q.removeprefix("--") for q in QUICK[::2]), QUICK[1::2], strict=True))
+    lines = [f"{name}: {value}" for name, value in quick.items()] + ["recipe: simclr", "batch: 12", "crop: [0.3, 1]"]
+    (here / "c.yaml").write_text("\n".join([*lines, f"source: {photos}", "seed: 5"]), encoding="utf-8")
+    flags = ["--recipe", "simclr", "--crop", "0.3", "1", "--batch", "8", "--seed", "5"]
+    assert call("train", photos, *QUICK, *flags, "--out", "flags") == 0
+    assert call("train", "--config", "c.yaml", "--batch", "8", "--out", "file") == 0
+    assert call("train", "--config", "flags/run.json", "--out", "again") == 0
+    first, *others = [(here / run / "encoder.safetensors").read_bytes() for run in ("flags", "file", "again")]
+    assert all(first == other for other in others)
+    capsys.readouterr()
+    (here / "c.yaml").write_text("epoch: 3", encoding="utf-8")
+    error = one_sentence(refuse(capsys, "train", photos, "--config", "c.yaml"))
+    assert error == "pairlens: c.yaml: the recipe moco_v2 has no argument 'epoch'; did you mean epochs?\n"
+
+
+def test_a_wrong_value_is_named_with_its_flag(photos: str, capsys: pytest.CaptureFixture[str]) -> None:
+    error = refuse(capsys, "train", photos, "--epochs", "many")
+    assert "--epochs" in error
+    assert "invalid literal" in error
+    assert call("train", "nowhere", "--epochs", "None") == 2  # left open, so that it is the source that is missed
+    assert "there is no folder nowhere" in one_sentence(capsys.readouterr().err)
 
 
 def test_main_leaves_with_the_exit_code(capsys: pytest.CaptureFixture[str]) -> None:

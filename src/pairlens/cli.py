@@ -1,4 +1,4 @@
-"""The command line: `pairlens train | resume | evaluate | report | data`.
+"""The command line: `pairlens train | recipes | resume | evaluate | report | data`.
 
 Exit codes: 0 done, 1 a defect of ours, 2 input that cannot be used, 130 interrupted (Ctrl-C), 143 terminated.
 """
@@ -12,6 +12,7 @@ USAGE = """\
 pairlens: contrastive pretraining on images that shows its positive and negative pairs
 
   pairlens train SOURCE     pretrain an encoder; SOURCE is a folder of images, a data set's folder, or "scenes"
+  pairlens recipes [NAME]   what can be trained: all methods with their numbers, or one with its arguments
   pairlens resume RUN       go on with an interrupted run, bit for bit
   pairlens evaluate RUN     kNN and linear accuracy against two baselines, and the run's report
   pairlens report RUN...    one self-contained page about one run, or several compared
@@ -50,12 +51,17 @@ def run(argv: list[str]) -> int:
 
 def _command(name: str) -> Callable[[list[str]], int]:
     """The function of a command; torch is imported only now, so that help and mistakes answer at once."""
-    names = ("train", "resume", "evaluate", "report", "data")
+    names = ("train", "recipes", "resume", "evaluate", "report", "data")
     if name not in names:
         raise InputError(f"there is no command {name!r}; use one of {', '.join(names)}")
     from pairlens import commands
 
-    functions = dict(
-        zip(names, (commands.train, commands.resume, commands.evaluate, commands.report, commands.data), strict=True)
+    functions = (
+        commands.train,
+        commands.recipes,
+        commands.resume,
+        commands.evaluate,
+        commands.report,
+        commands.data,
     )
-    return functions[name]
+    return dict(zip(names, functions, strict=True))[name]

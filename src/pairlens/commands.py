@@ -2,17 +2,19 @@
 
 import signal
 from collections.abc import Callable
-from itertools import pairwise
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
 import tyro
-from tyro.conf import OmitArgPrefixes, Positional, arg
+from tyro import MISSING
+from tyro.conf import OmitArgPrefixes, Positional, PositionalMetavarFromFieldName, arg
 
 from pairlens.console import Console
 from pairlens.data.download import download_cifar10
+from pairlens.flags import registry
+from pairlens.given import Given
 from pairlens.pretrain import pretrain, start_run
-from pairlens.recipes import find_recipe, usual_recipe
 from pairlens.recipes.recipe import Recipe
 from pairlens.record.run import Run
 from pairlens.reopen import reopen_run
@@ -22,49 +24,55 @@ from pairlens.settings import Machine
 EXIT = {"finished": 0, "interrupted": 128 + signal.SIGINT, "terminated": 128 + signal.SIGTERM}
 
 
+@dataclass(frozen=True)
+class RunArguments:
+    """The run: its folder, its images and what is written. A configuration may hold these, too."""
+
+    out: Path | None = None
+    """The run's folder; runs/SOURCE-RECIPE-NUMBER by default."""
+    labels: bool = False
+    """Read a plain folder's sub-folder names as labels, for evaluation only; where the source has no test part, a fifth
+    of each class is held out of pretraining to test on (or give --test)."""
+    test: str | None = None
+    """Another source to evaluate on."""
+    seed: int = 0
+    """Of everything random."""
+    save_every: float = 60.0
+    """Seconds between checkpoints."""
+    record: bool = True
+    """Write statistics, histograms and sample views."""
+
+
 def train(argv: list[str]) -> int:
-    """`pairlens train SOURCE [--recipe NAME] [flags]`."""
-    name = _recipe_name(argv)
-    constructor = find_recipe(name)
+    """`pairlens train SOURCE [--recipe NAME] [--config FILE] [flags]`."""
+    given = Given.of(argv, {"run": RunArguments(), "machine": Machine()})
 
     def command(
-        source: Positional[str],
+        source: Positional[str] = given.source or MISSING,
         *,
-        made: Annotated[Recipe, arg(constructor=constructor)],
-        machine: Machine = Machine(),
-        recipe: str = name,
-        out: Path | None = None,
-        labels: bool = False,
-        test: str | None = None,
-        seed: int = 0,
-        save_every: float = 60.0,
-        record: bool = True,
+        recipe: str = given.recipe,
+        config: Path | None = given.config,
+        run: RunArguments = given.groups["run"],
+        made: Annotated[Recipe, arg(constructor=given.constructor, name="")],
+        machine: Machine = given.groups["machine"],
     ) -> int:
         """Pretrain an encoder on images.
 
         Args:
             source: a folder of images, a data set's folder, a .npy or .npz file, "scenes" or "scenes:shortcut".
-            made: the recipe's arguments.
-            machine: where it runs.
             recipe: a method with its numbers; `pairlens recipes` lists them. Each has flags of its own.
-            out: the run's folder; runs/SOURCE-METHOD-NUMBER by default.
-            labels: read a plain folder's sub-folder names as labels, for evaluation only; where the source has no test
-                part, a fifth of each class is held out of pretraining to test on (or give --test).
-            test: another source to evaluate on.
-            seed: of everything random.
-            save_every: seconds between checkpoints.
-            record: write statistics, histograms and sample views.
+            config: a YAML file of flags, or a run's run.json; flags given here go before it.
         """
         console = Console()
         folder, training, images, place = start_run(
             source,
             made,
-            folder=out,
+            folder=run.out,
             machine=machine,
-            labels=labels,
-            test=test,
-            seed=seed,
-            record=record,
+            labels=run.labels,
+            test=run.test,
+            seed=run.seed,
+            record=run.record,
             argv=argv,
             say=console.say,
             progress=console.decoding,
@@ -76,10 +84,34 @@ def train(argv: list[str]) -> int:
         )
         console.say(f"run folder: {folder}")
         watch = console.training(training)
-        state = pretrain(folder, training, images, save_every=save_every, watch=watch, say=console.say)
+        state = pretrain(folder, training, images, save_every=run.save_every, watch=watch, say=console.say)
         return _finish(folder, console, state)
 
-    return _parse(command, "train", argv)
+    about = f"Pretrain an encoder on images.\n\nThe recipe {given.recipe}: {given.about}"
+    return _parse(command, "train", argv, about)
+
+
+def recipes(argv: list[str]) -> int:
+    """`pairlens recipes [NAME]`."""
+
+    def command(name: Positional[str | None] = None) -> int:
+        """List all recipes, or show one with every argument and its value.
+
+        Args:
+            name: a recipe's.
+        """
+        from rich.console import Console as RichConsole
+
+        from pairlens.listing import list_recipes, show_recipe
+
+        console = RichConsole(highlight=False)
+        if name is None:
+            list_recipes(console)
+        else:
+            show_recipe(console, name)
+        return 0
+
+    return _parse(command, "recipes", argv)
 
 
 def resume(argv: list[str]) -> int:
@@ -180,19 +212,10 @@ def data(argv: list[str]) -> int:
     return _parse(command, "data", argv)
 
 
-def _parse(command: Callable[..., int], name: str, argv: list[str]) -> int:
+def _parse(command: Callable[..., int], name: str, argv: list[str], about: str | None = None) -> int:
     """Let tyro fill the command's arguments; a wrong flag ends with its message and exit code 2."""
-    return tyro.cli(command, args=argv, prog=f"pairlens {name}", config=(OmitArgPrefixes,))
-
-
-def _recipe_name(argv: list[str]) -> str:
-    """The recipe that a command line names, before it is parsed: which flags there are depends on it."""
-    for here, after in pairwise([*argv, ""]):
-        if here == "--recipe":
-            return after
-        if here.startswith("--recipe="):
-            return here.removeprefix("--recipe=")
-    return usual_recipe(next((word for word in argv if word.split(":")[0] == "scenes"), ""))
+    markers = (OmitArgPrefixes, PositionalMetavarFromFieldName)
+    return tyro.cli(command, args=argv, prog=f"pairlens {name}", description=about, config=markers, registry=registry)
 
 
 def _finish(folder: Path, console: Console, state: str) -> int:

@@ -12,10 +12,10 @@ from types import ModuleType
 from typing import Any
 
 from pairlens.errors import InputError
-from pairlens.recipes import general, scenes
+from pairlens.recipes import cifar10, cifar100, general, imagenet, imagenet100, scenes, stl10, tiny_imagenet
 from pairlens.recipes.recipe import Recipe
 
-MODULES: tuple[ModuleType, ...] = (general, scenes)
+MODULES: tuple[ModuleType, ...] = (general, scenes, cifar10, cifar100, tiny_imagenet, stl10, imagenet100, imagenet)
 
 
 def _recipes(module: ModuleType) -> dict[str, Callable[..., Recipe]]:
@@ -51,16 +51,15 @@ def find_recipe(name: str) -> Callable[..., Recipe]:
     return RECIPES[name]
 
 
-def groups(function: Callable[..., Recipe]) -> dict[str, type]:
-    """The groups of arguments that a recipe takes, by the name of its parameter."""
-    parameters = inspect.signature(function).parameters
-    return {name: type(parameter.default) for name, parameter in parameters.items()}
+def defaults(function: Callable[..., Recipe]) -> dict[str, Any]:
+    """The groups of arguments that a recipe takes, with its own values, by the name of its parameter."""
+    return {name: parameter.default for name, parameter in inspect.signature(function).parameters.items()}
 
 
 def flatten(recipe: Recipe) -> dict[str, Any]:
     """The recipe's arguments as one flat record, a key a flag."""
     flat: dict[str, Any] = {}
-    for name in groups(find_recipe(recipe.name)):
+    for name in defaults(find_recipe(recipe.name)):
         flat |= asdict(getattr(recipe, name))
     return flat
 
@@ -69,7 +68,7 @@ def restore(name: str, flat: Mapping[str, Any]) -> Recipe:
     """The recipe that `flatten` described."""
     function = find_recipe(name)
     arguments = {}
-    for parameter, group in groups(function).items():
+    for parameter, group in defaults(function).items():
         values = {f.name: flat[f.name] for f in fields(group)}
-        arguments[parameter] = group(**{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()})
+        arguments[parameter] = type(group)(**{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()})
     return function(**arguments)

@@ -4,10 +4,35 @@ The defaults suit small sets and short trainings, and name their source; the pap
 are the recipes named after those data.
 """
 
+from pairlens.methods.infomin import InfoMinSettings
+from pairlens.methods.instdisc import InstDiscSettings
+from pairlens.methods.mochi import MoCHiSettings
 from pairlens.methods.moco import MoCoSettings
+from pairlens.methods.siamese import BYOLSettings, SimSiamSettings
 from pairlens.methods.simclr import SimCLRSettings
+from pairlens.methods.supervised import SupervisedSettings
+from pairlens.methods.swav import SwAVSettings
+from pairlens.methods.unmix import UnMixSettings
+from pairlens.methods.untrained import UntrainedSettings
 from pairlens.recipes.recipe import Recipe, recipe
 from pairlens.settings import FeatureTransform, Network, Optimisation, Selection, Views
+
+
+@recipe
+def instdisc(
+    *,
+    method: InstDiscSettings = InstDiscSettings(),
+    network: Network = Network(head="linear"),
+    views: Views = Views(jitter=(0.4, 0.4, 0.4, 0.4), jitter_probability=1.0, blur=0.0),
+    optimisation: Optimisation = Optimisation(),
+    transform: FeatureTransform = FeatureTransform(),
+    selection: Selection = Selection(),
+) -> Recipe:
+    """InstDisc (Wu et al. 2018): one view of each image against a memory bank of all images; linear head.
+
+    Temperature .07, bank momentum .5 and views are its authors'; optimiser and rate those of `moco_v2`.
+    """
+    return Recipe(method, network, views, optimisation, transform, selection)
 
 
 @recipe
@@ -45,6 +70,40 @@ def moco_v2(
 
 
 @recipe
+def mochi(
+    *,
+    method: MoCHiSettings = MoCHiSettings(),
+    network: Network = Network(splits=8),
+    views: Views = Views(),
+    optimisation: Optimisation = Optimisation(),
+    transform: FeatureTransform = FeatureTransform(),
+    selection: Selection = Selection(),
+) -> Recipe:
+    """MoCHi (Kalantidis et al. 2020): MoCo v2 with further negatives, mixed from each query's hardest ones.
+
+    How many are mixed is the paper's (1024, 1024, 128); everything else is as in `moco_v2`.
+    """
+    return Recipe(method, network, views, optimisation, transform, selection)
+
+
+@recipe
+def unmix(
+    *,
+    method: UnMixSettings = UnMixSettings(),
+    network: Network = Network(splits=8),
+    views: Views = Views(),
+    optimisation: Optimisation = Optimisation(),
+    transform: FeatureTransform = FeatureTransform(),
+    selection: Selection = Selection(),
+) -> Recipe:
+    """Un-Mix (Shen et al. 2022): MoCo v2 with a further query from mixtures of the batch's images.
+
+    Both mixtures, of whole images and of rectangles, are equally likely, as in the paper; the rest is as in `moco_v2`.
+    """
+    return Recipe(method, network, views, optimisation, transform, selection)
+
+
+@recipe
 def simclr(
     *,
     method: SimCLRSettings = SimCLRSettings(),
@@ -60,3 +119,96 @@ def simclr(
     ImageNet, .1 (their .5 on CIFAR-10 is for batches and trainings many times as long).
     """
     return Recipe(method, network, views, optimisation, transform, selection)
+
+
+@recipe
+def infomin(
+    *,
+    method: InfoMinSettings = InfoMinSettings(),
+    network: Network = Network(splits=8),
+    views: Views = Views(jitter=(0.8, 0.8, 0.8, 0.2), randaugment=2),
+    optimisation: Optimisation = Optimisation(),
+    transform: FeatureTransform = FeatureTransform(),
+    selection: Selection = Selection(),
+) -> Recipe:
+    """InfoMin (Tian et al. 2020): MoCo with stronger views (jitter, RandAugment) and a jigsaw branch.
+
+    Temperature .15, the jigsaw branch's weight .5 and the views are its authors' for ImageNet; queue, momentum and
+    optimiser are those of `moco_v2`.
+    """
+    return Recipe(method, network, views, optimisation, transform, selection)
+
+
+@recipe
+def byol(
+    *,
+    method: BYOLSettings = BYOLSettings(),
+    network: Network = Network(head_norm="hidden"),
+    views: Views = Views(),
+    optimisation: Optimisation = Optimisation(),
+    transform: FeatureTransform = FeatureTransform(),
+) -> Recipe:
+    """BYOL (Grill et al. 2020): predict the view that a momentum branch sees; no negatives.
+
+    Momentum from .996 up to 1 is the paper's; the narrower head and predictor (512) are CCrop's for small images, views
+    and optimiser those of `moco_v2`.
+    """
+    return Recipe(method, network, views, optimisation, transform)
+
+
+@recipe
+def simsiam(
+    *,
+    method: SimSiamSettings = SimSiamSettings(),
+    network: Network = Network(hidden=512, dim=512, head_norm="all"),
+    views: Views = Views(),
+    optimisation: Optimisation = Optimisation(),
+    transform: FeatureTransform = FeatureTransform(),
+) -> Recipe:
+    """SimSiam (Chen & He 2021): predict the other view's embedding, detached; no negatives.
+
+    A head of two normalised layers is the paper's for CIFAR-10 (Appendix D); its width and the predictor's are CCrop's
+    for small images (512 and 128), views and optimiser those of `moco_v2`.
+    """
+    return Recipe(method, network, views, optimisation, transform)
+
+
+@recipe
+def swav(
+    *,
+    method: SwAVSettings = SwAVSettings(),
+    network: Network = Network(head_norm="hidden"),
+    views: Views = Views(),
+    optimisation: Optimisation = Optimisation(optimizer="adamw"),
+    transform: FeatureTransform = FeatureTransform(),
+) -> Recipe:
+    """SwAV (Caron et al. 2020): predict the other view's assignment to prototypes; no negatives.
+
+    Temperature .1 and three Sinkhorn steps at epsilon .05 are the paper's; 512 prototypes and an Adam optimiser are
+    those of lightly's CIFAR-10 benchmark. Multi-crop is a flag: `--locals 6`.
+    """
+    return Recipe(method, network, views, optimisation, transform)
+
+
+@recipe
+def supervised(
+    *,
+    method: SupervisedSettings = SupervisedSettings(),
+    network: Network = Network(),
+    views: Views = Views(),
+    optimisation: Optimisation = Optimisation(),
+) -> Recipe:
+    """Supervised training on the views of contrastive methods, as a mark to compare with (GP, Table 2).
+
+    Views and optimiser are those of `moco_v2`. Labels are needed; the head takes no part.
+    """
+    return Recipe(method, network, views, optimisation)
+
+
+@recipe
+def random(*, network: Network = Network(), views: Views = Views()) -> Recipe:
+    """Random initialisation: nothing is trained, so that every method has a mark to beat (FT, Table 1: 15.9 %).
+
+    The batch of 2 and the rate are never used: there are 0 epochs.
+    """
+    return Recipe(UntrainedSettings(), network, views, Optimisation(epochs=0, batch=2, lr=1.0, weight_decay=0.0))

@@ -1,0 +1,27 @@
+"""How the command line reads an argument that may be left open: `--epochs 10`, or `--epochs None`."""
+
+import types
+from pathlib import Path
+from typing import Any, Union, get_args, get_origin
+
+from tyro.constructors import ConstructorRegistry, PrimitiveConstructorSpec, PrimitiveTypeInfo
+
+registry = ConstructorRegistry()
+"""Rules for tyro: its help and its errors name the type alone, `INT` where its own would be `{None}|INT`."""
+
+
+@registry.primitive_rule
+def left_open(argument: PrimitiveTypeInfo) -> PrimitiveConstructorSpec[Any] | None:
+    """The rule for a number, text or path that may be None; None where the argument is something else."""
+    union = get_origin(argument.type) in (Union, types.UnionType)
+    kinds = [kind for kind in get_args(argument.type) if kind is not types.NoneType]
+    if not union or len(kinds) != 1 or kinds[0] not in (int, float, str, Path):
+        return None
+    kind = kinds[0]
+    return PrimitiveConstructorSpec(
+        nargs=1,
+        metavar=kind.__name__.upper(),
+        instance_from_str=lambda words: None if words[0] == "None" else kind(words[0]),
+        is_instance=lambda value: value is None or isinstance(value, kind),
+        str_from_instance=lambda value: [str(value)],
+    )
