@@ -50,7 +50,9 @@ def study(argv: list[str]) -> int:
             threads: of each; by default the cores are shared out evenly.
         """
         if not names:
-            raise InputError("say which studies to run: " + ", ".join(STUDIES))
+            for name in STUDIES:
+                Console().say(f"{name:12} {find_study(name).title}")
+            return 0
         studies = [find_study(name) for name in names]
         budget: dict[str, Flag | None] = {"epochs": epochs, "batch": batch, "encoder": encoder}
         setting = Setting(

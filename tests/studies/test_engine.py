@@ -47,10 +47,10 @@ def started(monkeypatch: pytest.MonkeyPatch) -> list[Process]:
 
 
 def when(ready: Callable[[], bool], act: Callable[[], object]) -> threading.Thread:
-    """Do something in a thread as soon as something else is so; give up after a minute."""
+    """Do something in a thread as soon as something else is so; give up after minutes."""
 
     def wait() -> None:
-        for _ in range(1200):
+        for _ in range(4000):
             if ready():
                 act()
                 return
