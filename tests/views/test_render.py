@@ -52,7 +52,7 @@ def reference(case: str) -> tuple[Tensor, ViewParams, Tensor]:
             k.removeprefix(f"{case}/"): torch.from_numpy(file[k].astype(file[k].dtype)) for k in file if case in k
         }
     params = {k.removeprefix("params/"): v for k, v in stored.items() if k.startswith("params/")}
-    return stored["images"], ViewParams(**params), stored["views"].float() / 65535
+    return stored["images"], identity(len(stored["images"]), **params), stored["views"].float() / 65535
 
 
 @pytest.mark.parametrize("device", DEVICES)

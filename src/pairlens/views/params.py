@@ -1,6 +1,6 @@
 """What was drawn for one view of each image of a batch: the record that plans make and `render` obeys.
 
-B images of the batch.
+B images of the batch, N operations of RandAugment.
 """
 
 from collections.abc import Mapping
@@ -17,6 +17,7 @@ GROUPS: Mapping[str, tuple[str, ...]] = {
     "blur": ("blur",),
     "rotation": ("rotation",),
     "texture": ("texture",),
+    "randaugment": ("operations", "magnitudes"),
 }
 """The augmentations as LooC designates them: fields that are only ever copied together (papers' nouns)."""
 
@@ -25,7 +26,8 @@ GROUPS: Mapping[str, tuple[str, ...]] = {
 class ViewParams:
     """The drawn parameters of one view of B images; explicit, replayable and storable.
 
-    `render` applies them in this order: crop and resize, flip, rotation, jitter, gray, blur, normalisation.
+    `render` applies them in this order: crop and resize, flip, rotation, jitter, gray, blur, normalisation; where there
+    are operations: jitter, blur, operations, gray (blurring and turning gray commute).
     """
 
     crop: Float[Tensor, "B 4"]  # left, top, width, height; fractions of the image
@@ -37,6 +39,8 @@ class ViewParams:
     blur: Float[Tensor, "B"]  # standard deviation of the Gaussian, pixels of the view; 0 = not blurred
     rotation: Integer[Tensor, "B"]  # quarter turns, counter-clockwise
     texture: Integer[Tensor, "B"]  # index of the pre-made stylised copy; 0 = the image itself
+    operations: Integer[Tensor, "B N"]  # RandAugment's, first to last: each an `Operation`; 0 = none
+    magnitudes: Float[Tensor, "B N"]  # of the operations, each in its unit (`views.randaugment.RANGES`)
     size: int | None = None  # pixels of the view's side, the same for the whole batch; None: the training's size
 
     @classmethod
@@ -52,6 +56,8 @@ class ViewParams:
             blur=torch.zeros(batch),
             rotation=torch.zeros(batch, dtype=torch.long),
             texture=torch.zeros(batch, dtype=torch.long),
+            operations=torch.zeros(batch, 0, dtype=torch.long),
+            magnitudes=torch.zeros(batch, 0),
         )
 
     def with_group(self, group: str, source: "ViewParams") -> "ViewParams":

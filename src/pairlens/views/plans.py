@@ -15,6 +15,7 @@ from pairlens.draw import Draw
 from pairlens.errors import InputError
 from pairlens.views.crops import CropSampler, full_image, random_resized_crop
 from pairlens.views.params import ViewParams
+from pairlens.views.randaugment import GREATEST, draw_operations
 
 Plan = Callable[[Draw], Mapping[str, ViewParams]]
 """Draws the parameters of every view of a step, by the view's name."""
@@ -31,7 +32,8 @@ class Augmentation:
     """The distribution of one view. Strengths are torchvision's ColorJitter's; a probability of 0 switches off.
 
     Raises:
-        InputError: on a probability outside [0, 1], a negative or too great strength, or an empty range of sigmas.
+        InputError: on a probability outside [0, 1], a negative or too great strength, an empty range of sigmas, or
+            operations that are fewer than none or of a level outside [0, 10].
     """
 
     crop: CropSampler = field(default_factory=random_resized_crop)
@@ -42,6 +44,8 @@ class Augmentation:
     blur: float = 0.0  # probability
     blur_sigma: tuple[float, float] = (0.1, 2.0)  # uniform between these; pixels of the view
     rotation: float = 0.0  # probability of 90, 180 or 270 degrees, all alike
+    randaugment: int = 0  # RandAugment: operations a view; 0 is off
+    randaugment_magnitude: float = 10.0  # their level, 0 to 10
 
     def __post_init__(self) -> None:
         for name in ("flip", "jitter_probability", "gray", "blur", "rotation"):
@@ -55,19 +59,26 @@ class Augmentation:
         low, high = self.blur_sigma
         if not 0 < low <= high < float("inf"):
             raise InputError(f"The blur's sigma range is {self.blur_sigma}; give (least, greatest) pixels, both > 0.")
+        if self.randaugment < 0 or not 0 <= self.randaugment_magnitude <= GREATEST:
+            raise InputError(
+                f"RandAugment is {self.randaugment} operations of magnitude {self.randaugment_magnitude}; give a "
+                "number of operations that is not negative, and a magnitude from 0 to 10."
+            )
 
     def draw(self, draw: Draw) -> ViewParams:
         """One view's parameters for each image of the batch, from `draw.views` only.
 
         The crop is drawn first, then one [B, 12] block of uniform numbers: flip, four factors, order, jittered, gray,
         blurred, sigma, rotated, angle. All are taken whatever their probability, so changing one augmentation leaves
-        what is drawn for the others as it was.
+        what is drawn for the others as it was. Operations are drawn last, and where there are none, nothing: so they
+        leave the rest of their view as it was, but not the views that are drawn after it.
         """
         batch = len(draw.sizes)
         crop = self.crop(draw)
         uniform = torch.rand(batch, UNIFORMS, generator=draw.views).unbind(1)
         blurred = (uniform[8] < self.blur).float()
         low, high = self.blur_sigma
+        operations, magnitudes = draw_operations(batch, self.randaugment, self.randaugment_magnitude, draw.views)
         return ViewParams(
             crop=crop,
             flip=uniform[0] < self.flip,
@@ -78,6 +89,8 @@ class Augmentation:
             blur=(uniform[9] * (high - low) + low) * blurred,
             rotation=(uniform[10] < self.rotation) * (1 + (uniform[11] * 3).long()),
             texture=torch.zeros(batch, dtype=torch.long),
+            operations=operations,
+            magnitudes=magnitudes,
         )
 
     def _factors(self, uniform: Float[Tensor, "B 4"]) -> Float[Tensor, "B 4"]:
@@ -150,6 +163,15 @@ def simclr_views(strength: float = 1.0, blur: float = 0.5) -> Augmentation:
         jitter=(0.8 * strength, 0.8 * strength, 0.8 * strength, 0.2 * strength),
         blur=blur,
     )
+
+
+def infomin_views(blur: float = 0.5) -> Augmentation:
+    """InfoMin's view (Tian et al. 2020): SimCLR's jitter at s = 1 on crops .2-1, and RandAugment.
+
+    Two operations of level 10 as in the authors' PyContrast code, which also names the crop's range; `blur` is the
+    blur's probability.
+    """
+    return Augmentation(jitter=(0.8, 0.8, 0.8, 0.2), blur=blur, randaugment=2)
 
 
 def weak_views(scale: tuple[float, float] = (0.08, 1.0)) -> Augmentation:

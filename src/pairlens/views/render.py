@@ -6,13 +6,14 @@ B images of the batch, S pixels of a view's side, H x W pixels of a stored image
 from functools import cache
 
 import torch
-from jaxtyping import Float, UInt8
+from jaxtyping import Bool, Float, UInt8
 from torch import Tensor
 from torch.nn import functional as F
 
 from pairlens.errors import InputError
 from pairlens.views.color import HUE, adjust_, adjustments, luma, per_image, shift_hue_
 from pairlens.views.params import ViewParams
+from pairlens.views.randaugment import apply_operations
 from pairlens.views.resize import crop_resize, crop_resize_dense
 
 CHUNK_PIXELS = 1 << 18
@@ -30,6 +31,7 @@ def render(
 
     Every step gives what torchvision's float transforms give for the same parameters: antialiased bilinear crop and
     resize, flip, quarter turns, jitter clamped after each adjustment, gray, Gaussian blur with `blur_kernel(size)`.
+    RandAugment's operations, where there are any, stand between the blur and gray (InfoMin: `views.randaugment`).
     Parameters stay on the CPU, where plans draw them; nothing is read back from an accelerator. The result is
     contiguous and in float32, also under autocast. On the CPU plain calls are faster than torch.compile, which gets
     every adjustment computed for every view.
@@ -51,7 +53,7 @@ def render(
                 raise InputError("Textured views cannot be rendered yet; set every entry of `texture` to 0.")
             views = _render_rows(images, params, size)
         else:
-            views = _render_masked(images, params.to(images.device), size)
+            views = _render_masked(images, params, size)
         return normalize_(views, mean, std)
 
 
@@ -99,13 +101,22 @@ def _render_chunk(
         if j < 3 and len(jittered):
             adjust_(view[: len(jittered)], scale[:, j], gray[:, j], level[:, j])
 
-    rows = drawn.gray.nonzero().squeeze(1)
-    if len(rows):
-        view.index_copy_(0, rows, luma(view.index_select(0, rows)).expand(-1, 3, -1, -1))
+    operated = drawn.operations.shape[1] > 0
+    if not operated:
+        _turn_gray_(view, drawn.gray)
     rows = drawn.blur.nonzero().squeeze(1)
     if len(rows):
         view.index_copy_(0, rows, blur(view.index_select(0, rows), drawn.blur[rows], blur_kernel(size)))
+    if operated:
+        view = apply_operations(view, drawn.operations, drawn.magnitudes)
+        _turn_gray_(view, drawn.gray)
     torch.index_select(view, 0, by_place.argsort(), out=views)
+
+
+def _turn_gray_(view: Float[Tensor, "B 3 S S"], gray: Bool[Tensor, "B"]) -> None:
+    rows = gray.nonzero().squeeze(1)
+    if len(rows):
+        view.index_copy_(0, rows, luma(view.index_select(0, rows)).expand(-1, 3, -1, -1))
 
 
 def _render_masked(images: UInt8[Tensor, "B 3 H W"], params: ViewParams, size: int) -> Float[Tensor, "B 3 S S"]:
@@ -113,6 +124,8 @@ def _render_masked(images: UInt8[Tensor, "B 3 H W"], params: ViewParams, size: i
 
     The one hue shift stands between three places for what comes before it and three for what comes after.
     """
+    operations, magnitudes = params.operations, params.magnitudes  # on the CPU: which rows are due is read there
+    params = params.to(images.device)
     view = crop_resize_dense(images, params.crop, params.flip, size)
     turns = params.rotation[:, None, None, None]
     for k in range(1, 4):
@@ -126,9 +139,12 @@ def _render_masked(images: UInt8[Tensor, "B 3 H W"], params: ViewParams, size: i
         scale, gray, level = adjustments(params.factors, due)
         for k in range(3):
             adjust_(view, scale[:, k], gray[:, k], level[:, k])
+    if operations.shape[1]:
+        view = apply_operations(blur(view, params.blur, blur_kernel(size)), operations, magnitudes)
     turned_gray = params.gray.float()
     adjust_(view, 1 - turned_gray, turned_gray, torch.zeros_like(turned_gray))
-    view = blur(view, params.blur, blur_kernel(size))
+    if not operations.shape[1]:
+        view = blur(view, params.blur, blur_kernel(size))
     return view + torch.where(params.texture == 0, 0.0, float("nan"))[:, None, None, None]
 
 

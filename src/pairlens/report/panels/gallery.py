@@ -17,10 +17,28 @@ from pairlens.report.html import Html, choice, join, picture, switch, tag, user
 from pairlens.report.read import Missing
 from pairlens.report.text import count, number, percent
 from pairlens.report.theme import VIEWS
+from pairlens.views.randaugment import Operation
 
 STEPS = 6  # samples shown, evenly spread, the first and the last among them
 IMAGES = 6  # of each
 FACTORS = ("brightness", "contrast", "saturation", "hue")
+OPERATIONS: Mapping[int, str] = {
+    Operation.AUTO_CONTRAST: "contrast stretched",
+    Operation.EQUALIZE: "equalized",
+    Operation.INVERT: "inverted",
+    Operation.POSTERIZE: "posterized to {:.0f} bits",
+    Operation.SOLARIZE: "solarized from {:.0f}",
+    Operation.SOLARIZE_ADD: "{:+.0f} below 128",
+    Operation.SHARPNESS: "sharpness \u00d7{:.2f}",
+    Operation.BRIGHTNESS: "brightness \u00d7{:.2f}",
+    Operation.CONTRAST: "contrast \u00d7{:.2f}",
+    Operation.COLOR: "saturation \u00d7{:.2f}",
+    Operation.ROTATE: "rotated {:+.0f}°",
+    Operation.SHEAR_X: "shear x {:+.2f}",
+    Operation.SHEAR_Y: "shear y {:+.2f}",
+    Operation.TRANSLATE_X: "translate x {:+.2f}",
+    Operation.TRANSLATE_Y: "translate y {:+.2f}",
+}
 
 
 @dataclass(frozen=True)
@@ -96,10 +114,10 @@ def describe(params: Mapping[str, Any]) -> list[str]:
         said.append(f"rotated {90 * turns}°")
     if params.get("jittered"):
         said += _jitter(params)
-    if params.get("gray"):
-        said.append("gray")
-    if (sigma := params.get("blur") or 0) > 0:
-        said.append(f"blur \u03c3 {number(sigma, 2)} px")
+    gray = ["gray"] if params.get("gray") else []
+    blur = [f"blur \u03c3 {number(sigma, 2)} px"] if (sigma := params.get("blur") or 0) > 0 else []
+    operations = params.get("operations") or []
+    said += [*blur, *_operations(operations, params["magnitudes"]), *gray] if operations else [*gray, *blur]
     if texture := int(params.get("texture") or 0):
         said.append(f"texture {texture}")
     return said
@@ -114,6 +132,12 @@ def _jitter(params: Mapping[str, Any]) -> list[str]:
         for i in order
     ]
     return [step.replace("-", "\u2212") for step in steps]
+
+
+def _operations(operations: Sequence[int], magnitudes: Sequence[float]) -> list[str]:
+    """RandAugment's, without those that were drawn and not applied."""
+    said = [OPERATIONS[o].format(m) for o, m in zip(operations, magnitudes, strict=True) if o in OPERATIONS]
+    return [step.replace("-", "\u2212") for step in said]
 
 
 def draw(samples: Sequence[Sample], group: str) -> Html:
