@@ -66,6 +66,10 @@ class Views:
     """Probability of a blur; by default 0.5 for views above 64 px, and 0 below."""
     flip: float = 0.5
     """Probability of a mirrored view."""
+    randaugment: int = 0
+    """RandAugment: operations drawn for each view, each applied with probability 1/2 (InfoMin: 2); 0 is off."""
+    randaugment_magnitude: float = 10.0
+    """Mean level of RandAugment's operations, from 0 to 10."""
     locals: int = 0
     """Multi-crop: small views of each image beside the two large ones (SwAV: 6)."""
     local_crop: tuple[float, float] = (0.05, 0.14)
@@ -89,6 +93,8 @@ class Views:
             jitter_probability=self.jitter_probability,
             gray=self.gray,
             blur=self.blur or 0.0,
+            randaugment=self.randaugment,
+            randaugment_magnitude=self.randaugment_magnitude,
         )
 
 
