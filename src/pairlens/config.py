@@ -73,7 +73,7 @@ def fill(path: Path, values: Mapping[str, Any], groups: Mapping[str, Any], whose
         hint = get_type_hints(type(group))[key]
         try:
             filled[owners[key]] = replace(group, **{key: _fit(value, hint)})
-        except ValueError as error:
+        except (ValueError, OverflowError) as error:
             given = json.dumps(value, default=str)
             remedy = "leave it out" if value is None else "correct it, or leave it out"
             raise InputError(f"{path}: {key} must be {_in_words(hint)}, not {given}; {remedy}") from error
@@ -112,7 +112,7 @@ def _fit(value: Any, hint: Any) -> Any:
         for one in options:
             with suppress(ValueError):
                 return _fit(value, one)
-    elif origin is Literal and any(value == one and type(value) is type(one) for one in options):
+    elif origin is Literal and value in options:
         return value
     elif origin is tuple and isinstance(value, list) and len(value) == len(options):
         return tuple(_fit(v, one) for v, one in zip(value, options, strict=True))

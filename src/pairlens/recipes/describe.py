@@ -3,8 +3,9 @@
 import ast
 import inspect
 import textwrap
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
+from functools import cache
 from typing import Any
 
 from pairlens.recipes import defaults
@@ -48,7 +49,8 @@ def written(value: Any) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
-def field_texts(group: type) -> dict[str, str]:
+@cache
+def field_texts(group: type) -> Mapping[str, str]:
     """The sentence below each field of a dataclass, its parents' fields included."""
     texts: dict[str, str] = {}
     for owner in reversed(group.__mro__[:-1]):
