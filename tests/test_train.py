@@ -14,15 +14,17 @@ from pairlens.data.images import ImageSet
 from pairlens.data.loader import Batches
 from pairlens.draw import Draw
 from pairlens.methods.moco import MoCoSettings
+from pairlens.methods.siamese import SimSiamSettings
 from pairlens.optim import cosine
 from pairlens.pairs import Step
-from pairlens.recipes.general import moco_v2, simclr
+from pairlens.recipes.general import moco_v2, simclr, simsiam
 from pairlens.recipes.recipe import Recipe
 from pairlens.record.checkpoint import load_checkpoint, save_checkpoint
 from pairlens.record.recorder import Recorder
-from pairlens.settings import FeatureTransform, Network, Optimisation
+from pairlens.settings import FeatureTransform, Network, Optimisation, Selection, Views
 from pairlens.train import Outcome, Training, fit
 from pairlens.views.plans import plain_views, two_views
+from pairlens.views.render import render
 
 CPU = Place(torch.device("cpu"), torch.float32, threads=1, compile=False)
 NETWORK = Network("resnet8w", "small", hidden=16, dim=8)
@@ -56,6 +58,27 @@ def symmetric(optimizer: str = "sgd", accumulate: int = 1) -> Recipe:
     )
 
 
+def multi_crop(accumulate: int = 1) -> Recipe:
+    """MoCo with everything that draws: both ways, small views, feature transformation and selected negatives."""
+    return moco_v2(
+        method=MoCoSettings(negatives=40, symmetric=True),
+        network=Network("resnet8w", "small", hidden=16, dim=8, splits=2),
+        views=Views(locals=2, local_size=8),
+        optimisation=Optimisation(epochs=2, batch=16, accumulate=accumulate),
+        transform=PER_ELEMENT,
+        selection=Selection("skewed"),
+    )
+
+
+def predicting() -> Recipe:
+    """SimSiam, whose predictor keeps its learning rate."""
+    return simsiam(
+        method=SimSiamSettings(predictor_hidden=4),
+        network=Network("resnet8w", "small", hidden=16, dim=8, head_norm="all"),
+        optimisation=Optimisation(epochs=2, batch=16, lr=0.8, warmup=0.5, optimizer="sgd"),
+    )
+
+
 def everything(t: Training) -> dict[str, Tensor]:
     """All tensors that a training consists of."""
     found = {f"method.{k}": v.clone() for k, v in t.method.state_dict().items()}
@@ -74,7 +97,11 @@ def note(losses: list[Tensor]) -> Callable[[Training, Outcome], None]:
     return lambda t, outcome: losses.extend(part.loss.detach().clone() for part in outcome.parts)
 
 
-@pytest.mark.parametrize("recipe", [moco(), symmetric(), moco(accumulate=2)], ids=["moco", "simclr", "accumulated"])
+@pytest.mark.parametrize(
+    "recipe",
+    [moco(), symmetric(), moco(accumulate=2), multi_crop(), predicting()],
+    ids=["moco", "simclr", "accumulated", "multi-crop", "simsiam"],
+)
 def test_recording_changes_no_bit_of_losses_weights_or_generators(tmp_path: Path, recipe: Recipe) -> None:
     plain, recorded = training_of(recipe), training_of(recipe)
     alone: list[Tensor] = []
@@ -94,8 +121,14 @@ def test_recording_changes_no_bit_of_losses_weights_or_generators(tmp_path: Path
 
 @pytest.mark.parametrize(
     "recipe",
-    [moco(), moco("adamw"), moco("lars", accumulate=2), symmetric(), symmetric("lars"), symmetric("adamw", 2)],
-    ids=["moco-sgd", "moco-adamw", "moco-lars-2", "simclr-sgd", "simclr-lars", "simclr-adamw-2"],
+    [
+        *(moco(), moco("adamw"), moco("lars", accumulate=2), symmetric(), symmetric("lars"), symmetric("adamw", 2)),
+        *(multi_crop(accumulate=2), predicting()),
+    ],
+    ids=[
+        *("moco-sgd", "moco-adamw", "moco-lars-2", "simclr-sgd", "simclr-lars", "simclr-adamw-2"),
+        *("multi-crop-2", "simsiam"),
+    ],
 )
 def test_a_run_stopped_after_any_step_goes_on_bit_for_bit(tmp_path: Path, recipe: Recipe) -> None:
     whole = training_of(recipe)
@@ -106,6 +139,58 @@ def test_a_run_stopped_after_any_step_goes_on_bit_for_bit(tmp_path: Path, recipe
         assert other.step == step
         fit(other)
         assert_same(everything(whole), everything(other))
+
+
+@pytest.mark.parametrize("recipe", [moco_v2, simclr])
+@pytest.mark.parametrize("way", [False, True])
+def test_multi_crop_trains_end_to_end(recipe: Callable[..., Recipe], way: bool) -> None:
+    methods = {"method": MoCoSettings(negatives=40, symmetric=way)} if recipe is moco_v2 else {}
+    views = Views(locals=3, local_size=8 if way else None)
+    optimisation = Optimisation(epochs=2, batch=16)
+    t = training_of(recipe(network=NETWORK, views=views, optimisation=optimisation, **methods))
+    rendered: list[dict[str, int]] = []
+    rows: set[int] = set()
+
+    def look(t: Training, outcome: Outcome) -> None:
+        assert all(view.shape == (16, 3, view.shape[-1], view.shape[-1]) for view in outcome.views.values())
+        assert all(torch.isfinite(view).all() for view in outcome.views.values())
+        rendered.append({name: view.shape[-1] for name, view in outcome.views.items()})
+        rows.add(len(outcome.parts[-1].comparisons["z"].raw.query))
+        assert torch.isfinite(outcome.parts[-1].loss)
+
+    before = {name: p.clone() for name, p in t.method.online.named_parameters()}
+    fit(t, [look])
+    assert rendered == [{"query": 16, "key": 16, "local_1": 8, "local_2": 8, "local_3": 8}] * t.steps
+    assert rows == {16 * (4 if recipe is moco_v2 and not way else 8)}
+    assert not any(torch.equal(p, before[name]) for name, p in t.method.online.named_parameters() if p.ndim > 1)
+
+
+def test_small_views_are_cut_from_the_same_images() -> None:
+    t = training_of(multi_crop())
+    seen: list[Outcome] = []
+
+    def look(t: Training, outcome: Outcome) -> None:
+        seen.append(outcome)
+        t.stop = True
+
+    fit(t, [look])
+    (outcome,) = seen
+    for name in ("query", "local_1", "local_2"):
+        expected = render(outcome.images, outcome.params[name], 8 if "local" in name else 16, t.mean, t.std)
+        assert torch.equal(outcome.views[name], expected)
+
+
+def test_a_constant_rate_stays_while_the_others_follow_the_schedule() -> None:
+    t = training_of(predicting())
+    rates: list[dict[bool, float]] = []
+    fit(t, [lambda t, outcome: rates.append({g["constant_rate"]: g["lr"] for g in t.optimizer.param_groups})])
+    full = 0.8 * 16 / 256
+    assert [rate[True] for rate in rates] == pytest.approx([full] * t.steps)
+    assert [rate[False] for rate in rates] == pytest.approx([t.schedule(step) for step in range(t.steps)])
+    assert rates[0][False] == pytest.approx(full / 2)  # the warm-up spares it, too
+    assert rates[-1][False] < 0.1 * full
+    constant = {id(p) for g in t.optimizer.param_groups if g["constant_rate"] for p in g["params"]}
+    assert constant == {id(p) for p in t.method.predictor.parameters()}
 
 
 def test_fit_called_again_goes_on_where_it_was_stopped() -> None:
