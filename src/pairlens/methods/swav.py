@@ -109,10 +109,9 @@ class SwAV(nn.Module):
     @torch.no_grad()
     def codes(self, view: str, z: Float[Tensor, "B D"], draw: Draw) -> Float[Tensor, "B P"]:
         """The codes of a large view, made together with its stored features once those are full and asked for."""
-        rows = z
-        if view in self.stores and draw.epoch >= self.settings.queue_start:
-            stored = self.stores[view].keys
-            rows = torch.cat([z, stored]) if draw.step * len(z) >= len(stored) else z
+        stored = self.stores[view].keys if view in self.stores else z[:0]
+        ready = draw.epoch >= self.settings.queue_start and draw.step * len(z) >= len(stored)
+        rows = torch.cat([z, stored]) if ready else z
         return sinkhorn(rows @ self.prototypes.T, self.settings.epsilon, self.settings.sinkhorn)[: len(z)]
 
     def frozen(self, draw: Draw) -> bool:
