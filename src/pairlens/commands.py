@@ -31,8 +31,7 @@ class RunArguments:
     out: Path | None = None
     """The run's folder; runs/SOURCE-RECIPE-NUMBER by default."""
     labels: bool = False
-    """Read a plain folder's sub-folder names as labels, for evaluation only; where the source has no test part, a fifth
-    of each class is held out of pretraining to test on (or give --test)."""
+    """Read a plain folder's sub-folders as labels; where there is no test part, a fifth is held out to test on."""
     test: str | None = None
     """Another source to evaluate on."""
     seed: int = 0

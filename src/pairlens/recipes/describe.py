@@ -5,7 +5,6 @@ import inspect
 import textwrap
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
-from functools import cache
 from typing import Any
 
 from pairlens.recipes import defaults
@@ -49,7 +48,6 @@ def written(value: Any) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
-@cache
 def field_texts(group: type) -> Mapping[str, str]:
     """The sentence below each field of a dataclass, its parents' fields included."""
     texts: dict[str, str] = {}
