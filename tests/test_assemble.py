@@ -2,14 +2,15 @@
 
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from pairlens.assemble import PURPOSES, Place, assemble, find_place, make_branch, resolve, seeded
+from pairlens.assemble import PURPOSES, Place, assemble, find_place, make_branch, resolve, seeded, untrained_encoder
 from pairlens.data.images import ImageSet
 from pairlens.draw import Draw
 from pairlens.environment import describe
@@ -20,8 +21,8 @@ from pairlens.optim import OptimizerName
 from pairlens.recipes import flatten
 from pairlens.recipes.general import moco_v2, simclr
 from pairlens.recipes.recipe import Recipe
-from pairlens.settings import FeatureTransform, Machine, Network, Optimisation, Views
-from pairlens.train import Training, fit
+from pairlens.settings import FeatureTransform, Machine, Network, Optimisation, Selection, Views
+from pairlens.train import Outcome, Training, fit
 
 CPU = Place(torch.device("cpu"), torch.float32, threads=1, compile=False)
 GPU = Place(torch.device("cuda"), torch.bfloat16, threads=1, compile=False)  # chosen for, not used
@@ -241,6 +242,125 @@ def test_schedules_and_warm_up_count_in_epochs() -> None:
     assert cosine.schedule(40) == pytest.approx(0, abs=1e-9)
     steps = training_of(small(epochs=10, schedule="steps"))
     assert [steps.schedule(i) / full for i in (0, 23, 24, 31, 32, 39)] == pytest.approx([1, 1, 0.1, 0.1, 0.01, 0.01])
+
+
+def test_a_cosine_ends_at_its_floor_and_a_constant_rate_stays() -> None:
+    falling = training_of(small(epochs=10, floor=0.1, warmup=0.5))
+    full = falling.schedule(2)
+    assert falling.schedule(40) == pytest.approx(0.1 * full)
+    assert falling.schedule(21) == pytest.approx(0.55 * full)
+    staying = training_of(small(epochs=10, schedule="constant", warmup=0.5))
+    assert [staying.schedule(i) / full for i in (0, 1, 2, 39)] == pytest.approx([0.5, 1, 1, 1])
+
+
+F = 128  # features of resnet8w
+HEADS: dict[str, tuple[Network, list[str]]] = {
+    "linear": (Network(head="linear", dim=8), [f"linear {F} 8 bias"]),
+    "mlp": (Network(hidden=16, dim=8), [f"linear {F} 16 bias", "relu", "linear 16 8 bias"]),
+    "narrow": (Network(hidden=2, dim=3), [f"linear {F} 2 bias", "relu", "linear 2 3 bias"]),
+    "deeper": (
+        Network(hidden=16, dim=8, layers=4),
+        [f"linear {F} 16 bias", "relu", *["linear 16 16 bias", "relu"] * 2, "linear 16 8 bias"],
+    ),
+    "hidden normalised": (
+        Network(hidden=16, dim=8, layers=3, head_norm="hidden"),
+        [f"linear {F} 16", "norm 16", "relu", "linear 16 16", "norm 16", "relu", "linear 16 8 bias"],
+    ),
+    "all normalised": (
+        Network(hidden=16, dim=8, head_norm="all"),
+        [f"linear {F} 16", "norm 16", "relu", "linear 16 8", "norm 8 plain"],
+    ),
+}
+
+
+def layer(module: nn.Module) -> str:
+    if isinstance(module, nn.Linear):
+        return f"linear {module.in_features} {module.out_features}" + (" bias" if module.bias is not None else "")
+    if isinstance(module, nn.BatchNorm1d):
+        return f"norm {module.num_features}" + ("" if module.affine else " plain")
+    return type(module).__name__.lower()
+
+
+@pytest.mark.parametrize(("network", "layers"), HEADS.values(), ids=list(HEADS))
+def test_heads_have_the_layers_asked_for(network: Network, layers: list[str]) -> None:
+    t = training_of(moco_v2(network=replace(network, encoder="resnet8w"), method=MoCoSettings(negatives=16)))
+    for branch in (t.method.online, t.method.target.branch):
+        head = branch.heads["z"]
+        assert [layer(module) for module in (head if isinstance(head, nn.Sequential) else [head])] == layers
+    t.epochs = 1
+    fit(t)
+    assert t.method.queue.keys.shape == (16, network.dim)
+    assert torch.isfinite(t.method.queue.keys).all()
+
+
+def test_an_mlp_head_has_a_hidden_layer() -> None:
+    with pytest.raises(InputError, match="1 layers has no hidden layer"):
+        training_of(moco_v2(network=replace(SMALL, layers=1)))
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "adamw", "lars"])
+@pytest.mark.parametrize("network", [replace(SMALL, head="linear"), replace(SMALL, layers=3)], ids=["linear", "mlp"])
+def test_a_fixed_head_is_bitwise_what_was_drawn_in_both_branches(network: Network, optimizer: OptimizerName) -> None:
+    recipe = small(epochs=5, optimizer=optimizer, weight_decay=0.1)
+    t = training_of(replace(recipe, network=replace(network, fixed_head=True)))
+    head, encoder = (
+        {name: value.clone() for name, value in module.state_dict().items()}
+        for module in (t.method.online.heads["z"], t.method.online.encoder)
+    )
+    free = training_of(replace(recipe, network=network)).method.online.heads["z"].state_dict()
+    assert all(torch.equal(value, free[name]) for name, value in head.items())  # drawn as a free one is
+    fit(t)
+    assert t.step == 20
+    for branch in (t.method.online, t.method.target.branch):
+        for name, value in branch.heads["z"].state_dict().items():
+            assert torch.equal(value, head[name])
+    moved = [
+        name for name, value in t.method.online.encoder.state_dict().items() if not torch.equal(value, encoder[name])
+    ]
+    assert {name for name, _ in t.method.online.encoder.named_parameters()} <= set(moved)
+    optimised = {id(p) for group in t.optimizer.param_groups for p in group["params"]}
+    assert optimised == {id(p) for p in t.method.online.encoder.parameters()}
+
+
+@pytest.mark.parametrize("splits", [1, 2])
+@pytest.mark.parametrize("zero", [False, True])
+def test_residual_branches_start_as_zero_where_asked_for(splits: int, zero: bool) -> None:
+    network = replace(SMALL, splits=splits, zero_init_residual=zero)
+    encoder = make_branch(network, torch.float32, seeded(0, "weights", "cpu")).encoder
+    blocks = [module for module in encoder.modules() if hasattr(module, "last_norm")]
+    assert len(blocks) == 3
+    for block in blocks:
+        assert (block.last_norm.weight == (0 if zero else 1)).all()
+    assert (encoder.bn1.weight == 1).all()
+
+
+def test_the_untrained_encoder_is_the_one_that_a_training_begins_with() -> None:
+    t = training_of(small(), seed=3)
+    state = untrained_encoder(SMALL, torch.float32, 3).state_dict()
+    assert all(torch.equal(value, state[name]) for name, value in t.method.online.encoder.state_dict().items())
+    other = untrained_encoder(SMALL, torch.float32, 4).state_dict()
+    assert not torch.equal(other["conv1.weight"], state["conv1.weight"])
+
+
+@pytest.mark.parametrize(
+    "selection",
+    [Selection(), Selection("hardest"), Selection("uniform"), Selection("skewed"), Selection("hardest", 3)],
+    ids=lambda s: f"{s.select}-{s.selected}",
+)
+@pytest.mark.parametrize("recipe", [moco_v2, simclr])
+def test_a_query_has_as_many_negatives_as_the_recipe_says(recipe: Callable[..., Recipe], selection: Selection) -> None:
+    made = recipe(network=SMALL, optimisation=Optimisation(epochs=1, batch=8, accumulate=2), selection=selection)
+    made = resolve(made, images_of(), CPU)
+    t = assemble(made, images_of(), CPU, 0)
+    counts: set[int] = set()
+
+    def count(t: Training, outcome: Outcome) -> None:
+        scores = outcome.parts[-1].comparisons["z"].scores
+        width = scores.negative.shape[1]
+        counts.update([width] if scores.excluded is None else (~scores.excluded).sum(1).tolist())
+
+    fit(t, [count])
+    assert counts == {made.negatives_of_a_query(4, 32)}
 
 
 def test_the_training_is_what_the_recipe_says() -> None:
