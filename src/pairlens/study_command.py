@@ -32,6 +32,7 @@ def study(argv: list[str]) -> int:
         epochs: int | None = None,
         batch: int | None = None,
         encoder: str | None = None,
+        labels: bool = False,
         jobs: int = 1,
         threads: int | None = None,
     ) -> int:
@@ -46,6 +47,7 @@ def study(argv: list[str]) -> int:
             epochs: of every training; by default what `pairlens train` takes.
             batch: of every training, unless an arm has its own.
             encoder: of every training.
+            labels: read a plain folder's sub-folder names as labels.
             jobs: trainings at a time.
             threads: of each; by default the cores are shared out evenly.
         """
@@ -54,7 +56,12 @@ def study(argv: list[str]) -> int:
                 Console().say(f"{name:12} {find_study(name).title}")
             return 0
         studies = [find_study(name) for name in names]
-        budget: dict[str, Flag | None] = {"epochs": epochs, "batch": batch, "encoder": encoder}
+        budget: dict[str, Flag | None] = {
+            "epochs": epochs,
+            "batch": batch,
+            "encoder": encoder,
+            "labels": labels or None,
+        }
         setting = Setting(
             source=source,
             folder=folder or Path("runs") / "studies" / Path(source).name.replace(":", "-"),

@@ -2,6 +2,8 @@
 
 import os
 import signal
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -14,8 +16,9 @@ from pairlens.errors import InputError
 from pairlens.record.run import Run
 from pairlens.studies import engine
 from pairlens.studies.arms import Arm, Job, Setting, Study, job
-from pairlens.studies.engine import Process, run_studies, stage_of
+from pairlens.studies.engine import Process, run_studies
 from pairlens.studies.page import page
+from pairlens.studies.stages import stage_of
 
 SLOW: dict = {"epochs": 100, "save_every": 0.3}
 GOOD, BAD = Arm("good", "simclr", SLOW), Arm("bad", "simclr", {"lr": 1e30}, "good")
@@ -135,3 +138,16 @@ def test_the_beginnings_of_a_run_are_in_nobodys_way(tmp_path: Path) -> None:
     engine.clear(folder)
     assert list(folder.iterdir()) == []
     engine.clear(tmp_path / "nothing")
+
+
+def test_a_source_without_labels_is_refused_when_it_is_known(tmp_path: Path) -> None:
+    nothing = subprocess.Popen([sys.executable, "-S", "-c", ""])
+    nothing.wait()
+    process = Process(Job(("photos",), tmp_path), "train", nothing, 0)
+    engine.check_labels(process)
+    (tmp_path / "run.json").write_text('{"call": {}, "data": {"labelled": true}}')
+    engine.check_labels(process)
+    (tmp_path / "run.json").write_text('{"call": {}, "data": {"labelled": false}}')
+    engine.check_labels(process)  # known already, and read once
+    with pytest.raises(InputError, match="the images of photos have no labels"):
+        engine.check_labels(Process(process.job, "train", nothing, 0))

@@ -14,20 +14,15 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import numpy as np
-
 from pairlens.errors import InputError
 from pairlens.record.run import Run
-from pairlens.report.read import column, undamaged
 from pairlens.studies.arms import Job, Setting, Study, all_jobs
+from pairlens.studies.stages import check_run, share, stage_of
 from pairlens.words import duration
 
 Say = Callable[[str], None]
 Progress = Callable[[str, int, int, str], None]
 """What is counted, how many are done, of how many, and details: `Console.advance`."""
-
-MEASURING = 0.05
-"""Share of a run's work that its measuring takes, for the estimate of the time left."""
 
 PATIENCE = 30.0
 """Seconds in which a process that is asked to stop should write its checkpoint."""
@@ -43,6 +38,7 @@ class Process:
     stage: str  # train, resume or measure
     popen: subprocess.Popen
     spoken: int  # bytes of the job's log before it began
+    labelled: bool | None = None  # whether its source has labels, once that is known
 
 
 @dataclass
@@ -91,55 +87,14 @@ def run_studies(
                 for process in [p for p in running if p.popen.poll() is not None]:
                     running.remove(process)
                     finish(process, setting, running, outcomes, say)
+                for process in running:
+                    check_labels(process)
                 watch(running, outcomes)
                 time.sleep(NAP)
         finally:
             stop(running, say)
     outcomes.seconds = watch.seconds
     return outcomes
-
-
-def stage_of(job: Job) -> str:
-    """What a job needs next: train, resume, measure, or nothing more (done, diverged)."""
-    if not (job.folder / "run.json").exists():
-        return "train"
-    run = Run.open(job.folder)
-    if run.status.get("state") == "finished":
-        return "done" if measured(run, job) else "measure"
-    return "diverged" if diverged(run) else "resume"
-
-
-def measured(run: Run, job: Job) -> bool:
-    """Whether the finished encoder was measured, and raw pixels where they are asked for."""
-    result = undamaged(lambda: run.evaluation, None)
-    if result is None or result.get("test") is None or result.get("step") != run.status.get("step"):
-        return False
-    return not job.baselines or "pixels" in result["test"]
-
-
-def diverged(run: Run) -> bool:
-    """Whether a failed training ended with a loss or a gradient that is no number: it would do so again."""
-    if run.status.get("state") != "failed":
-        return False
-    last = (column(run.statistics, name) for name in ("loss", "gradient_norm"))
-    return any(values is not None and not np.isfinite(values[-1]) for values in last)
-
-
-def check_run(job: Job) -> None:
-    """Refuse a run folder that was made with other arguments: its result would stand for this job's.
-
-    Raises:
-        InputError: what differs.
-    """
-    if not (job.folder / "run.json").exists():
-        return
-    argv = Run.open(job.folder).call.get("argv") or []
-    made = tuple(argv[: argv.index("--out")] if "--out" in argv else argv)
-    if made != job.words:
-        raise InputError(
-            f"{job.folder} was trained with `{' '.join(made)}`, and not with `{' '.join(job.words)}`; "
-            "give the study another folder, or the same source and budget as before"
-        )
 
 
 def advance(job: Job, setting: Setting, running: list[Process], outcomes: Outcomes, say: Say) -> None:
@@ -189,6 +144,22 @@ def log_of(job: Job) -> Path:
     return job.folder.with_name(job.name + ".log")
 
 
+def check_labels(process: Process) -> None:
+    """Refuse a source without labels as soon as a training has found it so, not when the first one is measured.
+
+    Raises:
+        InputError: there are none.
+    """
+    folder = process.job.folder
+    if process.labelled is None and (folder / "run.json").exists():
+        process.labelled = bool(Run.open(folder).info["data"]["labelled"])
+    if process.labelled is False:
+        raise InputError(
+            f"the images of {process.job.words[0]} have no labels, and a study measures accuracy by them; give "
+            "labelled images, or add --labels where a folder's sub-folders are classes"
+        )
+
+
 def finish(process: Process, setting: Setting, running: list[Process], outcomes: Outcomes, say: Say) -> None:
     """Go on with a job whose stage has ended: measure what was trained; tell a result, or a failure."""
     job = process.job
@@ -211,7 +182,7 @@ def reason(process: Process) -> str:
     """Why a stage failed, in the words of its process."""
     code = process.popen.returncode
     if code == 0:
-        return "it has no labels to measure an accuracy by; give a source with labels"
+        return "it was not measured whole; call again to go on"
     if code < 0:
         return f"the process was ended by signal {-code}; call again to go on"
     with log_of(process.job).open("rb") as log:
@@ -283,12 +254,3 @@ class Watch:
             f"{3600 * rate:.2g} runs/h, {duration((len(self.jobs) - work) / rate)} left" if rate > 0 and running else ""
         )
         self.progress("runs", done, len(self.jobs), "  ".join(filter(None, [now, left])))
-
-
-def share(job: Job) -> float:
-    """How much of a job is done, 0 to 1; a diverged training is done."""
-    stage = stage_of(job)
-    if stage == "resume":
-        status = Run.open(job.folder).status
-        return (1 - MEASURING) * float(status.get("step", 0)) / max(1, int(status.get("steps", 0)))
-    return {"train": 0.0, "measure": 1 - MEASURING}.get(stage, 1.0)

@@ -7,7 +7,7 @@ from pathlib import Path
 from pairlens.record.run import Run
 from pairlens.report.panels.configuration import plain
 from pairlens.studies.arms import Arm, Job, Setting, Study, all_jobs, flag_words, job
-from pairlens.studies.engine import stage_of
+from pairlens.studies.stages import stage_of
 from pairlens.studies.summary import Estimate, Measured, Row, summarise
 from pairlens.words import duration
 

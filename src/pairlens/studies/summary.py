@@ -14,7 +14,7 @@ from pairlens.clock import PHASES
 from pairlens.record.run import Run
 from pairlens.report.read import column
 from pairlens.studies.arms import Arm, Setting, Study, job
-from pairlens.studies.engine import stage_of
+from pairlens.studies.stages import stage_of
 
 CONFIDENCE = 0.95
 
