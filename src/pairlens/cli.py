@@ -1,4 +1,4 @@
-"""The command line: `pairlens train | recipes | resume | evaluate | report | data`.
+"""The command line: `pairlens train | recipes | resume | evaluate | report | study | data`.
 
 Exit codes: 0 done, 1 a defect of ours, 2 input that cannot be used, 130 interrupted (Ctrl-C), 143 terminated.
 """
@@ -16,6 +16,7 @@ pairlens: contrastive pretraining on images that shows its positive and negative
   pairlens resume RUN       go on with an interrupted run, bit for bit
   pairlens evaluate RUN     kNN and linear accuracy against two baselines, and the run's report
   pairlens report RUN...    one self-contained page about one run, or several compared
+  pairlens study SOURCE     a paper's table in miniature: every arm trained, measured and set beside the paper's figures
   pairlens data cifar10     put CIFAR-10 on disk
 
 pairlens COMMAND --help tells more. To try it without any data: pairlens train scenes
@@ -51,10 +52,10 @@ def run(argv: list[str]) -> int:
 
 def _command(name: str) -> Callable[[list[str]], int]:
     """The function of a command; torch is imported only now, so that help and mistakes answer at once."""
-    names = ("train", "recipes", "resume", "evaluate", "report", "data")
+    names = ("train", "recipes", "resume", "evaluate", "report", "study", "data")
     if name not in names:
         raise InputError(f"there is no command {name!r}; use one of {', '.join(names)}")
-    from pairlens import commands
+    from pairlens import commands, study_command
 
     functions = (
         commands.train,
@@ -62,6 +63,7 @@ def _command(name: str) -> Callable[[list[str]], int]:
         commands.resume,
         commands.evaluate,
         commands.report,
+        study_command.study,
         commands.data,
     )
     return dict(zip(names, functions, strict=True))[name]
