@@ -2,9 +2,10 @@
 
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from pathlib import Path
 from typing import TypeVar
 
 import torch
@@ -12,16 +13,21 @@ from torch import nn
 
 from pairlens.data.images import ImageSet
 from pairlens.data.loader import Batches
+from pairlens.draw import Draw
 from pairlens.errors import InputError
 from pairlens.methods import Parts, power_of_two
+from pairlens.nets.backbones import is_backbone
 from pairlens.nets.branch import Branch
 from pairlens.nets.encoders import make_encoder
 from pairlens.nets.heads import linear_head, mlp_head
 from pairlens.nets.norm import SplitBatchNorm2d
+from pairlens.nets.weights import PRETRAINED
 from pairlens.optim import OptimizerName, Schedule, constant, cosine, make_optimizer, step_decay
+from pairlens.recipes import RECIPES
 from pairlens.recipes.recipe import Recipe
 from pairlens.settings import Machine, Network
 from pairlens.train import Training
+from pairlens.views.plans import Plan
 from pairlens.views.render import render
 
 T = TypeVar("T")
@@ -29,6 +35,8 @@ USUAL: Mapping[OptimizerName, tuple[float, float]] = {"sgd": (0.12, 5e-4), "adam
 """Learning rate for a batch of 256, and weight decay: lightly's CIFAR-10 benchmark; ours with resnet8w; SimCLR's."""
 PURPOSES = ("weights", "order", "views", "features", "queue")
 """What randomness is for; each purpose has a generator of its own."""
+OWN = ("stem", "splits", "zero_init_residual")
+"""Arguments that shape our own encoders, and nothing of another library's."""
 
 
 @dataclass(frozen=True)
@@ -80,11 +88,7 @@ def resolve(recipe: Recipe, images: ImageSet, place: Place) -> Recipe:
         blur=_or(recipe.views.blur, 0.5 if size > 64 else 0.0),
         local_size=_or(recipe.views.local_size, max(8, 8 * round(size * 3 / 7 / 8))) if recipe.views.locals else None,
     )
-    network = replace(
-        recipe.network,
-        encoder=recipe.network.encoder or ("resnet18" if gpu else "resnet8w"),
-        stem=recipe.network.stem or ("small" if size <= 64 else "imagenet"),
-    )
+    network = _resolve_network(recipe, size, gpu)
     batch = _or(recipe.optimisation.batch, min(256 if gpu else 128, count, max(2, power_of_two(count // 2))))
     pixels = count * max(1, size) ** 2
     epochs = _or(recipe.optimisation.epochs, 200 if gpu else max(1, min(1000, 360_000 * 32**2 // pixels)))
@@ -102,6 +106,25 @@ def resolve(recipe: Recipe, images: ImageSet, place: Place) -> Recipe:
     return replace(recipe, method=method, views=views, network=network, optimisation=optimisation)
 
 
+def _resolve_network(recipe: Recipe, size: int, gpu: bool) -> Network:
+    """Choose encoder and stem; what shapes our own encoders alone leaves another library's, if the recipe brought it.
+
+    A path of weights is made absolute, so that the run can be resumed from any folder.
+    """
+    network = recipe.network
+    if network.weights not in (None, PRETRAINED) and Path(network.weights).expanduser().exists():
+        network = replace(network, weights=str(Path(network.weights).expanduser().resolve()))
+    if not is_backbone(network.encoder or ""):
+        return replace(
+            network,
+            encoder=network.encoder or ("resnet18" if gpu else "resnet8w"),
+            stem=network.stem or ("small" if size <= 64 else "imagenet"),
+        )
+    usual = RECIPES[recipe.name]().network if recipe.name in RECIPES else Network()
+    brought = [name for name in OWN if getattr(network, name) == getattr(usual, name)]
+    return replace(network, **{name: getattr(Network, name) for name in brought})
+
+
 def assemble(recipe: Recipe, images: ImageSet, place: Place, seed: int) -> Training:
     """Build the training that a resolved recipe describes; the same seed gives the same training.
 
@@ -111,12 +134,13 @@ def assemble(recipe: Recipe, images: ImageSet, place: Place, seed: int) -> Train
     _check(recipe, images)
     o, size = recipe.optimisation, recipe.views.size or 0
     generator = {p: seeded(seed, p, place.device if p in ("features", "queue") else "cpu") for p in PURPOSES}
-    branch = make_branch(recipe.network, place.precision, generator["weights"])
+    plan = recipe.plan()
+    branch = make_branch(recipe.network, place.precision, generator["weights"], view_sizes(plan, size))
     batches = Batches(images, o.batch or 0, place.device, generator["order"])
     method = recipe.method.build(
         Parts(
             branch=branch.to(place.device).to(memory_format=torch.channels_last),  # type: ignore[call-overload]
-            plan=recipe.plan(),
+            plan=plan,
             contrast=recipe.contrast(),
             images=images,
             dim=recipe.network.dim,
@@ -157,14 +181,21 @@ def assemble(recipe: Recipe, images: ImageSet, place: Place, seed: int) -> Train
     )
 
 
-def make_branch(network: Network, precision: torch.dtype, generator: torch.Generator) -> Branch:
-    """The branch at its initialisation, drawn from a generator of the purpose "weights"."""
-    norm = partial(SplitBatchNorm2d, splits=network.splits) if network.splits > 1 else nn.BatchNorm2d
+def make_branch(
+    network: Network, precision: torch.dtype, generator: torch.Generator, sizes: Sequence[int] = (224,)
+) -> Branch:
+    """The branch as a training begins with it, drawn from a generator of the purpose "weights".
+
+    `sizes` are the sides of the views that it will see, pixels, those that are evaluated first; another library's
+    encoder may be built for them.
+    """
     encoder = make_encoder(
         network.encoder or "",
-        stem=network.stem or "",
-        norm=norm,
+        stem=network.stem,
+        norm=partial(SplitBatchNorm2d, splits=network.splits) if network.splits > 1 else None,
         zero_init_residual=network.zero_init_residual,
+        weights=network.weights,
+        sizes=sizes,
         generator=generator,
     )
     if network.head == "linear":
@@ -182,14 +213,25 @@ def make_branch(network: Network, precision: torch.dtype, generator: torch.Gener
     return Branch(encoder, {"z": head.requires_grad_(not network.fixed_head)}, precision)
 
 
-def untrained_encoder(network: Network, precision: torch.dtype, seed: int) -> nn.Module:
-    """The encoder as a training of this seed begins with it: the baseline of the evaluation."""
-    return make_branch(network, precision, seeded(seed, "weights", "cpu")).encoder
+def untrained_encoder(network: Network, precision: torch.dtype, seed: int, size: int = 224) -> nn.Module:
+    """The encoder at its random initialisation of this seed, for views of `size` pixels: the evaluation's baseline.
+
+    Starting weights are not loaded, so evaluating needs no file but the run's own.
+    """
+    network = replace(network, weights=None)
+    return make_branch(network, precision, seeded(seed, "weights", "cpu"), (size,)).encoder
 
 
 def seeded(seed: int, purpose: str, device: torch.device | str) -> torch.Generator:
     """The generator of one purpose; purposes do not share numbers, whatever the seed."""
     return torch.Generator(device).manual_seed(seed * len(PURPOSES) + PURPOSES.index(purpose))
+
+
+def view_sizes(plan: Plan, size: int) -> tuple[int, ...]:
+    """The sides of a plan's views, pixels, `size` first: that of views which do not say theirs."""
+    aside = torch.Generator().manual_seed(0)
+    views = plan(Draw(torch.zeros(1, dtype=torch.long), torch.full((1, 2), size), 0, 0, aside, aside))
+    return tuple(dict.fromkeys([size, *(params.size or size for params in views.values())]))
 
 
 def _check(recipe: Recipe, images: ImageSet) -> None:

@@ -48,8 +48,10 @@ def reopen_run(
         say(text)
         log_event(folder, "changed", text)
     source = open_run_source(run, say, progress)
-    training = assemble(recipe, source.train, place, run.call["seed"])
     saved = checkpoints(folder / "checkpoints")
+    if saved:  # it holds all weights: those that the run began with may be gone
+        recipe = replace(recipe, network=replace(recipe.network, weights=None))
+    training = assemble(recipe, source.train, place, run.call["seed"])
     seconds = load_checkpoint(saved[-1], training) if saved else 0.0
     return training, source, seconds
 

@@ -27,7 +27,7 @@ class Network:
     """The encoder and its projection head."""
 
     encoder: str | None = None
-    """resnet8w, resnet10w, resnet18, resnet34 or resnet50."""
+    """resnet8w, resnet10w, resnet18, resnet34 or resnet50; timm/NAME or torchvision/NAME where that is installed."""
     stem: Literal["small", "imagenet"] | None = None
     """First layers: small (3x3, up to 64 px) or imagenet (7x7 and pooling)."""
     head: Literal["linear", "mlp"] = "mlp"
@@ -46,6 +46,8 @@ class Network:
     """Let every residual branch start as zero."""
     splits: int = 1
     """Parts of a batch that are normalised apart, as on so many devices; with 2 or more MoCo shuffles its keys."""
+    weights: str | None = None
+    """Begin with these: "pretrained" (timm's or torchvision's own), a .safetensors or .pth file, or a run's folder."""
 
 
 @dataclass(frozen=True)

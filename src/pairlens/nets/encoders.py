@@ -3,7 +3,7 @@
 B images, H x W pixels, D features, h x w positions of the last stage.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -12,6 +12,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from pairlens.errors import InputError
+from pairlens.nets.backbones import Backbone, is_backbone, make_backbone
+from pairlens.nets.weights import PRETRAINED, load_weights
 
 Norm = Callable[[int], nn.Module]
 """Makes a normalisation layer for so many channels."""
@@ -166,19 +168,49 @@ def encoder_names() -> tuple[str, ...]:
 def make_encoder(
     name: str,
     *,
-    stem: str = "small",
-    norm: Norm = nn.BatchNorm2d,
+    stem: str | None = None,
+    norm: Norm | None = None,
     zero_init_residual: bool = False,
+    weights: str | None = None,
+    sizes: Sequence[int] = (224,),
     generator: torch.Generator,
-) -> ResNet:
+) -> ResNet | Backbone:
     """Build an encoder by name, its weights drawn from a CPU generator and from nothing else.
 
-    Its state dict has torchvision's names and shapes (without `fc`), so torchvision's weights load into an encoder
-    with the `imagenet` stem.
+    The state dict of a network of ours has torchvision's names and shapes (without `fc`), so torchvision's weights load
+    into an encoder with the `imagenet` stem.
+
+    Args:
+        name: one of `encoder_names()`, or timm/NAME or torchvision/NAME where that library is installed.
+        stem: of our networks: "small" (if None), or "imagenet".
+        norm: of our networks; batch normalisation if None.
+        zero_init_residual: of our networks.
+        weights: to begin with instead: a file, a finished run's folder, or "pretrained" (another library's own).
+        sizes: sides of the views that the encoder will see, pixels; another library's may be built for the first.
+        generator: of the initialisation.
 
     Raises:
-        InputError: the name or the stem is unknown.
+        InputError: name, stem or weights are unknown or do not fit each other, or a library is missing.
     """
+    if is_backbone(name):
+        if stem is not None or norm is not None or zero_init_residual:
+            raise InputError(
+                f"stem, splits and zero_init_residual shape pairlens's own encoders, not {name}; leave them out or use "
+                f"one of {', '.join(encoder_names())}"
+            )
+        backbone = make_backbone(name, sizes=sizes, pretrained=weights == PRETRAINED, generator=generator)
+        if weights not in (None, PRETRAINED):
+            load_weights(backbone.network, weights, name)
+        return backbone
     if name not in ARCHITECTURES:
-        raise InputError(f"there is no encoder {name!r}; use one of {', '.join(encoder_names())}")
-    return ResNet(ARCHITECTURES[name], stem, norm, zero_init_residual, generator)
+        raise InputError(
+            f"there is no encoder {name!r}; use one of {', '.join(encoder_names())}, or timm/NAME or torchvision/NAME"
+        )
+    if weights == PRETRAINED:
+        raise InputError(
+            f"{name} has no pretrained weights of its own; use timm/NAME or torchvision/NAME, or give a file of weights"
+        )
+    encoder = ResNet(ARCHITECTURES[name], stem or "small", norm or nn.BatchNorm2d, zero_init_residual, generator)
+    if weights is not None:
+        load_weights(encoder, weights, name)
+    return encoder
