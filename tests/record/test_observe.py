@@ -22,6 +22,7 @@ from torch import Tensor, nn
 import pairlens
 from pairlens.errors import InputError
 from pairlens.losses import info_nce
+from pairlens.methods.crossed import batch_pairs
 from pairlens.pairs import Pairs, score
 from pairlens.record import observe as module
 from pairlens.record import observed
@@ -131,9 +132,7 @@ def test_before_and_after_a_transform_of_the_loop(tmp_path: Path) -> None:
     raw = Pairs(*(F.normalize(vectors(rows, seed), dim=1) for rows, seed in ((B, 0), (B, 1), (K, 2))))
     lam, order = torch.tensor([[1.6]]), torch.randperm(K, generator=torch.Generator().manual_seed(3))
     seen = mix_negatives(extrapolate_positives(raw, lam), lam - 1, order, union=True)
-    row = row_of(
-        tmp_path, raw.query, raw.key, raw.negatives, transformed=(seen.query, seen.key, seen.negatives), temperature=0.5
-    )
+    row = row_of(tmp_path, raw.query, raw.key, raw.negatives, transformed=seen, temperature=0.5)
     assert row["z.positive_mean"] == pytest.approx(score(seen).positive.mean().item(), rel=1e-4)
     assert row["z.negative_mean"] == pytest.approx(score(seen).negative.mean().item(), rel=1e-4, abs=1e-6)
     assert row["z.raw_positive_mean"] == pytest.approx(score(raw).positive.mean().item(), rel=1e-4)
@@ -141,6 +140,23 @@ def test_before_and_after_a_transform_of_the_loop(tmp_path: Path) -> None:
     assert row["loss"] == pytest.approx(info_nce(score(seen), 0.5).item(), rel=1e-4)
     assert Run.open(tmp_path).info["spaces"]["z"]["negatives"] == 2 * K
     assert row["z.positive_mean"] < row["z.raw_positive_mean"]  # the sign that FT states
+
+
+def test_transformed_pairs_are_taken_as_they_are(tmp_path: Path) -> None:
+    q, k = (F.normalize(vectors(2 * ROWS, seed), dim=1) for seed in (0, 1))
+    raw = batch_pairs({"query": q, "key": k}, {"query": q, "key": k})
+    order = torch.randperm(4 * ROWS, generator=torch.Generator().manual_seed(3))
+    lam = torch.tensor([[1.3]], dtype=torch.bfloat16)
+    low = Pairs(raw.query.bfloat16(), raw.key.bfloat16(), raw.negatives.bfloat16(), raw.excluded)
+    seen = mix_negatives(extrapolate_positives(low, lam, negatives_see="raw"), lam - 0.5, order)
+    row = row_of(tmp_path, q, k, symmetric=True, transformed=seen)
+    scores = score(
+        Pairs(seen.query.float(), seen.key.float(), seen.negatives.float(), seen.excluded, None, seen.anchor.float())
+    )
+    mean = scores.negative[:ROWS][~scores.excluded[:ROWS]].mean().item()
+    assert row["z.negative_mean"] == pytest.approx(mean, rel=1e-4, abs=1e-5)
+    assert row["z.positive_mean"] == pytest.approx(scores.positive[:ROWS].mean().item(), rel=1e-4)
+    assert row["z.raw_positive_mean"] == pytest.approx((q * k).sum(1)[:ROWS].mean().item(), rel=1e-4)
 
 
 def test_a_transform_in_the_batch_is_scored_within_the_batch(tmp_path: Path) -> None:
@@ -390,11 +406,21 @@ BAD = [
     ((z(4, 3), z(4, 3, device="meta")), {}, "the query lies on cpu and the key on meta"),
     ((z(4, 3), z(4, 3)), {"loss": z(4)}, r"one number, not float32 \[4\]"),
     ((z(4, 3), z(4, 3)), {"loss": 1.0}, "one number, not a float"),
-    ((z(4, 3), z(4, 3), z(9, 3)), {"transformed": (z(4, 3), z(4, 3))}, "2 transformed tensors stand beside 3"),
+    (
+        (z(4, 3), z(4, 3), z(9, 3)),
+        {"transformed": (z(4, 3), z(4, 3))},
+        r"hand over transformed pairs: Pairs\(query, key",
+    ),
     (
         (z(4, 3), z(4, 3)),
         {"transformed": (z(5, 3), z(5, 3))},
         r"query is .*\[4, 3\] and the transformed query is .*\[5,",
+    ),
+    ((z(4, 3), z(4, 3)), {"transformed": Pairs(z(5, 3), z(5, 3), z(4, 3))}, r"transformed query is .*\[5, 3\] beside"),
+    (
+        (z(4, 3), z(4, 3)),
+        {"transformed": Pairs(z(4, 3), z(4, 3), z(4, 3)), "symmetric": True},
+        "one row for each query, and each key, as the loop is symmetric",
     ),
 ]
 

@@ -22,7 +22,9 @@ from pairlens.errors import InputError
 from pairlens.losses import info_nce
 from pairlens.pairs import Comparison, Pairs, score
 from pairlens.record.observed import ObservedRun, check_free
-from pairlens.record.observers import ROWS
+from pairlens.record.observers import ROWS, first_queries
+
+Transformed = Pairs | tuple[Tensor, Tensor]
 
 
 class Observer:
@@ -65,7 +67,7 @@ class Observer:
         key: Float[Tensor, "B D"],
         negatives: Float[Tensor, "K D"] | None = None,
         *,
-        transformed: Sequence[Tensor] | None = None,
+        transformed: Transformed | None = None,
         symmetric: bool = False,
         loss: Float[Tensor, ""] | None = None,
     ) -> None:
@@ -75,8 +77,8 @@ class Observer:
             query: embeddings of any length; what is recorded are cosines.
             key: the positive of each query.
             negatives: those that all queries share, a row each; by default the other images' keys.
-            transformed: what the loss saw instead, where the loop transforms features: query and key, and negatives
-                where there are any. It is taken as it is, for a transform may leave the unit sphere.
+            transformed: what the loss saw instead, where the loop transforms features. `Pairs` are taken as they are;
+                a tuple of query and key is compared within the batch, as the originals are.
             symmetric: keys are queries, too; without `negatives` all other images' queries and keys are negatives
                 then, as in NT-Xent.
             loss: the loop's own; by default InfoNCE at the observer's temperature, and none without one.
@@ -87,10 +89,10 @@ class Observer:
         if self.closed or _is_follower():
             return
         given = [query, key] if negatives is None else [query, key, negatives]
-        _check(given, transformed, loss)
+        _check(given, transformed, symmetric, loss)
         with torch.inference_mode(False), torch.no_grad(), torch.autocast(query.device.type, enabled=False):
             raw = _pairs([F.normalize(t.detach().float(), dim=1) for t in given], symmetric)
-            seen = raw if transformed is None else _pairs([t.detach().float() for t in transformed], symmetric)
+            seen = raw if transformed is None else _seen(transformed, symmetric)
             scores, temperature = score(seen), self.temperature or 1.0
             own = info_nce(scores, temperature) if loss is None else loss.detach().to(query.device).float().reshape(())
             comparison = Comparison(raw, seen, scores, own, temperature)
@@ -100,7 +102,7 @@ class Observer:
             if self.run.has_loss != (loss is not None):
                 raise InputError("a loss is handed over at some steps only; give it at every step or at none")
             with self._going_on():
-                self.run.add(comparison, len(query), len(seen.negatives) - excluded)
+                self.run.add(comparison, len(query), scores.negative.shape[1] - excluded)
 
     def _begin(self, query: Tensor, has_loss: bool) -> ObservedRun:
         run = ObservedRun(
@@ -152,7 +154,7 @@ def observe(
     run: str | Path | None = None,
     temperature: float | None = None,
     steps_per_epoch: int | None = None,
-    transformed: Sequence[Tensor] | None = None,
+    transformed: Transformed | None = None,
     symmetric: bool = False,
     loss: Float[Tensor, ""] | None = None,
 ) -> None:
@@ -193,33 +195,50 @@ def _is_follower() -> bool:
     return distributed.is_available() and distributed.is_initialized() and distributed.get_rank() > 0
 
 
-def _check(given: Sequence[Tensor], transformed: Sequence[Tensor] | None, loss: Tensor | None) -> None:
+def _seen(transformed: Transformed, symmetric: bool) -> Pairs:
+    """The first `ROWS` queries of what the loss saw, in float32; no length is changed."""
+    if not isinstance(transformed, Pairs):
+        return _pairs([t.float() for t in transformed], symmetric)
+    few = first_queries(transformed)
+    own, anchor = (None if t is None else t.float() for t in (few.own, few.anchor))
+    return Pairs(few.query.float(), few.key.float(), few.negatives.float(), few.excluded, own, anchor)
+
+
+def _check(given: Sequence[Tensor], transformed: Transformed | None, symmetric: bool, loss: Tensor | None) -> None:
     """Say in one sentence what cannot be compared."""
-    _check_vectors(("query", "key", "negatives"), given)
-    if transformed is not None:
-        if len(transformed) != len(given):
+    _check_vectors("", given)
+    if isinstance(transformed, Pairs):
+        _check_vectors("transformed ", [transformed.query, transformed.key, transformed.negatives])
+        if transformed.query.shape != (len(given[0]) * (1 + symmetric), given[0].shape[1]):
             raise InputError(
-                f"{len(transformed)} transformed tensors stand beside {len(given)} given ones; hand over query, key "
-                "and, where negatives are given, negatives as the loss saw them"
+                f"the transformed query is {_said(transformed.query)} beside a query that is {_said(given[0])}; hand "
+                f"over one row for each query{', and each key, as the loop is symmetric' if symmetric else ''}"
             )
-        _check_vectors(("transformed query", "transformed key", "transformed negatives"), transformed)
+    elif transformed is not None:
+        if len(transformed) != 2 or len(given) != 2:
+            raise InputError(
+                "a transformed query and key alone are compared within the batch; where negatives are shared, hand "
+                "over transformed pairs: Pairs(query, key, negatives)"
+            )
+        _check_vectors("transformed ", transformed)
         _check_alike("query", given[0], "transformed query", transformed[0])
     if loss is not None and not (isinstance(loss, Tensor) and loss.numel() == 1):
         raise InputError(f"the loss must be a tensor of one number, not {_said(loss)}; hand over the batch's mean")
 
 
-def _check_vectors(names: Sequence[str], vectors: Sequence[Tensor]) -> None:
-    for name, given in zip(names, vectors, strict=False):
+def _check_vectors(prefix: str, vectors: Sequence[Tensor]) -> None:
+    query, key, negatives = (prefix + name for name in ("query", "key", "negatives"))
+    for name, given in zip((query, key, negatives), vectors, strict=False):
         if not (isinstance(given, Tensor) and given.is_floating_point() and given.ndim == 2):
             raise InputError(f"the {name} must be a floating point tensor [rows, dimensions], not {_said(given)}")
         if given.device != vectors[0].device:
             raise InputError(
-                f"the {names[0]} lies on {vectors[0].device} and the {name} on {given.device}; move them to one device"
+                f"the {query} lies on {vectors[0].device} and the {name} on {given.device}; move them to one device"
             )
-    _check_alike(names[0], vectors[0], names[1], vectors[1])
+    _check_alike(query, vectors[0], key, vectors[1])
     if len(vectors) > 2 and vectors[2].shape[1] != vectors[0].shape[1]:
         raise InputError(
-            f"the {names[0]} is {_said(vectors[0])} and the {names[2]} are {_said(vectors[2])}; they must have as many "
+            f"the {query} is {_said(vectors[0])} and the {negatives} are {_said(vectors[2])}; they must have as many "
             "dimensions (a queue that is kept as columns is handed over transposed)"
         )
 

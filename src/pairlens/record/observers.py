@@ -71,7 +71,12 @@ def raw_scores(comparison: Comparison, rows: int = ROWS) -> tuple[Float[Tensor, 
     if not comparison.is_transformed:
         return comparison.scores.positive, first_rows(comparison.scores, rows)
     pairs = comparison.raw
-    few = Pairs(
+    return (pairs.query * pairs.key).sum(1), score(first_queries(pairs, rows))
+
+
+def first_queries(pairs: Pairs, rows: int = ROWS) -> Pairs:
+    """The first queries with all that is theirs, and all shared negatives."""
+    return Pairs(
         query=pairs.query[:rows],
         key=pairs.key[:rows],
         negatives=pairs.negatives,
@@ -79,7 +84,6 @@ def raw_scores(comparison: Comparison, rows: int = ROWS) -> tuple[Float[Tensor, 
         own=None if pairs.own is None else pairs.own[:rows],
         anchor=None if pairs.anchor is None else pairs.anchor[:rows],
     )
-    return (pairs.query * pairs.key).sum(1), score(few)
 
 
 def mean(values: Float[Tensor, "*shape"], excluded: Bool[Tensor, "*shape"] | None) -> Float[Tensor, ""]:
