@@ -162,6 +162,25 @@ def test_entries_move_after_the_step_and_for_every_part(make_draw) -> None:
     assert torch.equal(method.bank.vectors[untouched], before[untouched])
 
 
+def test_the_first_epoch_may_only_fill_the_bank(make_draw) -> None:
+    method = method_of(InstDiscSettings(negatives=9, objective="nce", fill=True))
+    parameters = [p.clone() for p in method.parameters()]
+    optimizer = torch.optim.SGD(method.parameters(), 0.5, momentum=0.9, weight_decay=0.1)
+    for epoch in (0, 1):
+        plain = make_draw(B)
+        before = method.bank.vectors[INDEX]
+        step = method(views_of(seed=epoch), Draw(INDEX, plain.sizes, epoch, epoch, plain.views, plain.features))
+        step.loss.backward()
+        optimizer.step()
+        method.after_step(step)
+        moved = [not torch.equal(p, old) for p, old in zip(method.parameters(), parameters, strict=True)]
+        assert all(moved) if epoch else not any(moved)
+        assert bool(method.log_z.isnan()) == (epoch == 0)
+        features = step.comparisons["z"].raw.query.detach()
+        expected = torch.nn.functional.normalize(before + features, dim=1) if epoch else features
+        torch.testing.assert_close(method.bank.vectors[INDEX], expected)
+
+
 def test_transformed_pairs_are_compared_and_raw_features_stored(draw: Draw) -> None:
     transform = chain(positive_extrapolation(2.0), negative_interpolation(1.6))
     method = method_of(InstDiscSettings(negatives=30, bank_momentum=0.0), transform=transform)

@@ -19,7 +19,6 @@ from pairlens.methods.crossed import encode_together
 from pairlens.negatives import Bank
 from pairlens.nets.branch import Branch
 from pairlens.pairs import Contrast, Pairs, Scores, Step
-from pairlens.views.params import ViewParams
 from pairlens.views.plans import Augmentation, Plan
 
 
@@ -37,6 +36,8 @@ class InstDiscSettings(MethodSettings):
     """softmax over the positive and the negatives, or noise-contrastive estimation (nce), as the authors do."""
     bank_momentum: float = 0.5
     """Of the bank's entries; 0 replaces an entry by the newest features, 1 never changes it."""
+    fill: bool = False
+    """Let the first epoch only fill the bank with the untrained network's features; the paper starts at random."""
 
     def resolve(self, count: int) -> "InstDiscSettings":
         """With the usual number of negatives where none is given and the bank is not taken whole."""
@@ -54,13 +55,10 @@ class InstDiscSettings(MethodSettings):
 
     def build(self, parts: Parts) -> "InstDisc":
         """InstDisc with a bank of random directions."""
+        bank = Bank(len(parts.images), parts.dim, parts.state, self.bank_momentum)
+        estimates = self.objective == "nce"
         return InstDisc(
-            parts.branch,
-            Bank(len(parts.images), parts.dim, parts.state, self.bank_momentum),
-            parts.contrast,
-            parts.plan,
-            negatives=None if self.full else self.negatives or 0,
-            nce=self.objective == "nce",
+            parts.branch, bank, parts.contrast, parts.plan, negatives=self.negatives, nce=estimates, fill=self.fill
         )
 
 
@@ -68,18 +66,16 @@ class InstDisc(nn.Module):
     """Each view is compared with its image's entry in a memory bank, and with other images' entries.
 
     One view of an image is seen at a time; local views of a multi-crop plan are further queries. The negatives of a
-    step are shared by its queries and drawn with repetition, where the authors draw anew for each query: sharing them
-    saves a gather of B x K vectors. The image's own entry is excluded from them (the authors' noise may hold it).
-    Entries are constants to the gradient.
+    step are drawn with repetition and shared by its queries (the authors draw anew for each): sharing them saves a
+    gather of B x K vectors. The image's own entry is excluded (theirs may be drawn). Entries get no gradient.
 
     Args:
-        branch: encodes the views.
-        bank: one entry an image of the set.
-        contrast: with the softmax loss (InfoNCE).
-        plan: its views are all queries.
         negatives: how many are drawn; None takes the whole bank.
         nce: replace the contrast's loss by noise-contrastive estimation, whose constant Z is estimated from the scores
             of the first step and kept from then on (Section 3.2).
+        fill: only replace the random entries in the first epoch. Ours: untrained features of all images are alike, so
+            all are pushed away from the entries of images already seen; with few steps an epoch this common motion
+            swamps the rest, and NCE, whose constant was estimated from random entries, may diverge.
 
     Raises:
         InputError: the number of negatives is not positive.
@@ -88,7 +84,15 @@ class InstDisc(nn.Module):
     log_z: Tensor  # [] NaN until it is estimated
 
     def __init__(
-        self, branch: Branch, bank: Bank, contrast: Contrast, plan: Plan, *, negatives: int | None, nce: bool = False
+        self,
+        branch: Branch,
+        bank: Bank,
+        contrast: Contrast,
+        plan: Plan,
+        *,
+        negatives: int | None,
+        nce: bool = False,
+        fill: bool = False,
     ) -> None:
         if negatives is not None and negatives < 1:
             raise InputError(f"the number of negatives must be positive, not {negatives}; the authors draw 4096")
@@ -98,6 +102,7 @@ class InstDisc(nn.Module):
         self.contrast = replace(contrast, loss=self.estimation) if nce else contrast
         self.plan = plan
         self.negatives = negatives
+        self.fill = fill
         self.register_buffer("log_z", torch.full((), torch.nan, device=bank.vectors.device))
 
     def forward(self, views: Mapping[str, Tensor], draw: Draw) -> Step:
@@ -113,13 +118,20 @@ class InstDisc(nn.Module):
         own = drawn[None, :] == index[:, None]
         pairs = Pairs(query, vectors[index].repeat(len(z), 1), negatives, own.repeat(len(z), 1))
         comparison = self.contrast(pairs, draw)
-        features = next(iter(z.values())).detach()
-        return Step(comparison.loss, {"z": comparison}, draw, {"index": index, "features": features})
+        loss = comparison.loss
+        if self.fill and draw.epoch == 0:
+            loss = loss.detach().requires_grad_()  # reaches no parameter, so no optimiser moves one
+            self.log_z.fill_(torch.nan)
+        return Step(loss, {"z": comparison}, draw, {"index": index, "features": next(iter(z.values())).detach()})
 
     def after_step(self, *steps: Step) -> None:
         """Move the images' entries towards the raw features of their first views."""
         for step in steps:
-            self.bank.update(step.kept["index"], step.kept["features"])
+            index, features = step.kept["index"], step.kept["features"]
+            if self.fill and step.draw.epoch == 0:
+                self.bank.vectors[index] = features
+            else:
+                self.bank.update(index, features)
 
     def estimation(self, scores: Scores, temperature: float) -> Float[Tensor, ""]:
         """The NCE loss; where the constant is not yet known, it is estimated from these scores and kept."""
@@ -133,7 +145,4 @@ class InstDisc(nn.Module):
 def without_key(plan: Plan) -> Plan:
     """The same views but for "key"; it is drawn and dropped, so the others are what they are in other methods."""
 
-    def one_view(draw: Draw) -> dict[str, ViewParams]:
-        return {name: params for name, params in plan(draw).items() if name != "key"}
-
-    return one_view
+    return lambda draw: {name: params for name, params in plan(draw).items() if name != "key"}
