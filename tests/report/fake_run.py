@@ -42,6 +42,7 @@ def make(
     size: int = 32,
     every: int = 10,
     batch: int = 256,
+    local: int = 0,
 ) -> Path:
     """Write a whole run; delete files from it to test what is missing."""
     rng = np.random.default_rng(seed)
@@ -50,7 +51,7 @@ def make(
     given = {"epochs": 30, "batch": batch, "learning_rate": 0.06, "temperature": 0.1, "momentum": 0.99, "seed": seed}
     given |= {"extrapolate": 2.0 if transformed else None, "interpolate": 1.6 if transformed else None}
     given |= {"union": False, "ft_start": 0, "accumulate": 1} | dict(arguments or {})
-    _json(folder / "run.json", _info(given, recipe, spaces, labelled, classes, size, steps))
+    _json(folder / "run.json", _info(given, recipe, spaces, labelled, classes, size, steps, local))
     done = steps if state == "finished" else steps * 3 // 5
     status = {"state": state, "step": done, "steps": steps, "epoch": done * batch / 1e4, "epochs": steps * batch / 1e4}
     _json(folder / "status.json", status | {"seconds": done * 0.071, "updated": "2026-11-20T08:14:09+00:00"})
@@ -65,7 +66,7 @@ def make(
     _histograms(folder, done, every, batch, curves, rng)
     _probes(folder, done, batch, skill, rng)
     for step in {0, done // 4, done // 2, done - 1}:
-        _sample(folder, step, size, classes, rng)
+        _sample(folder, step, size, classes, rng, local)
     _json(folder / "evaluation.json", _evaluation(labelled, classes, skill, done, rng))
     _neighbours(folder, size, classes, labelled, rng)
     return folder
@@ -83,6 +84,7 @@ def _info(
     classes: Sequence[str],
     size: int,
     steps: int,
+    local: int,
 ) -> dict[str, Any]:
     argv = ["scenes", "--recipe", recipe, "--epochs", str(given["epochs"])]
     return {
@@ -90,7 +92,7 @@ def _info(
         "created": "2026-11-20T08:12:40+00:00",
         "call": {"argv": argv, "recipe": recipe, "source": "scenes", "arguments": dict(given)},
         "spaces": {s: {"negatives": 4096, "temperature": 0.1} for s in spaces},
-        "views": ["query", "key"],
+        "views": ["query", "key", *(f"local_{i + 1}" for i in range(local))],
         "size": size,
         "seed": given["seed"],
         "batch": given["batch"],
@@ -231,7 +233,9 @@ def _chw(image: Image.Image) -> np.ndarray:
     return np.asarray(image, np.uint8).transpose(2, 0, 1)
 
 
-def _sample(folder: Path, step: int, size: int, classes: Sequence[str], rng: np.random.Generator) -> None:
+def _sample(
+    folder: Path, step: int, size: int, classes: Sequence[str], rng: np.random.Generator, local: int = 0
+) -> None:
     n = 6
     images = [picture(int(rng.integers(10)), size, rng) for _ in range(n)]
     record: dict[str, Any] = {
@@ -240,8 +244,9 @@ def _sample(folder: Path, step: int, size: int, classes: Sequence[str], rng: np.
         "images": np.stack([_chw(i) for i in images]),
         "sizes": np.full((n, 2), size),
     }
-    for name in ("query", "key"):
-        scale = np.sqrt(rng.uniform(0.2, 1, (n, 1)))
+    for name in ("query", "key", *(f"local_{i + 1}" for i in range(local))):
+        small = name.startswith("local")
+        scale = np.sqrt(rng.uniform(*((0.05, 0.14) if small else (0.2, 1)), (n, 1)))
         corner = rng.uniform(0, 1, (n, 2)) * (1 - scale)
         params = {
             "crop": np.hstack([corner, scale, scale]).astype("f4"),
@@ -254,14 +259,14 @@ def _sample(folder: Path, step: int, size: int, classes: Sequence[str], rng: np.
             "rotation": rng.integers(0, 4, n) * (rng.random(n) < 0.3),
             "texture": np.zeros(n, int),
         }
-        views = [_view(im, params, i, size) for i, im in enumerate(images)]
+        views = [_view(im, params, i, size * 3 // 7 if small else size) for i, im in enumerate(images)]
         record[f"view.{name}"] = np.stack(views)
         record |= {f"params.{name}.{k}": v for k, v in params.items()}
     np.savez(folder / "samples" / f"{step:06d}.npz", **record)
 
 
 def _view(image: Image.Image, params: Mapping[str, np.ndarray], i: int, size: int) -> np.ndarray:
-    left, top, width, height = (float(v) * size for v in params["crop"][i])
+    left, top, width, height = (float(v) * image.width for v in params["crop"][i])
     view = image.resize((size, size), Image.Resampling.BILINEAR, (left, top, left + width, top + height))
     view = view.transpose(Image.Transpose.FLIP_LEFT_RIGHT) if params["flip"][i] else view
     view = view.rotate(90 * int(params["rotation"][i]))

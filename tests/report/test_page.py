@@ -153,6 +153,23 @@ def test_hostile_text_does_nothing(browser, tmp_path: Path) -> None:
         assert "<img src=x onerror" in opened.inner_text("#runs")
 
 
+@pytest.mark.parametrize("width", [1400, 380])
+def test_small_views_are_shown_smaller_and_inside_the_page(browser, tmp_path: Path, width: int) -> None:
+    made = fake_run.make(tmp_path / "r", steps=60, local=6)
+    page = write_report([Run.open(made)], tmp_path / "page.html")
+    with reading(browser, page, width) as opened:
+        large, small = (
+            opened.locator(f"#views .choice:visible .example:first-child {place} img")
+            for place in ("> .view", ".small-views")
+        )
+        assert (large.count(), small.count()) == (2, 6)
+        boxes = [[image.bounding_box() for image in images.all()] for images in (large, small)]
+        assert max(b["width"] for b in boxes[1]) < 0.8 * min(b["width"] for b in boxes[0])
+        assert all(abs(b["width"] - b["height"]) < 1 for b in boxes[0] + boxes[1])
+        assert min(b["width"] for b in boxes[1]) > 30
+        assert opened.locator("#views .choice:visible .example:first-child .crop").count() == 8
+
+
 def test_several_runs_are_compared(browser, tmp_path: Path) -> None:
     runs = [
         fake_run.make(tmp_path / "a", steps=200, transformed=False),

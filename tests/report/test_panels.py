@@ -1,5 +1,7 @@
+import html
 import json
 import math
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -333,6 +335,37 @@ def test_samples_are_spread_over_the_run(tmp_path: Path) -> None:
     assert found[0].step == 0
     assert len(found) == gallery.STEPS - 1  # the damaged one is passed over
     assert [v.name for v in found[0].examples[0].views] == ["query", "key"]  # as run.json has them
+
+
+def test_small_views_stand_in_a_row_of_their_own_and_all_are_told_apart(tmp_path: Path) -> None:
+    found = gallery.compute(Run.open(fake_run.make(tmp_path / "r", steps=60, local=6)))
+    assert isinstance(found, tuple)
+    names = ["query", "key", *(f"local_{i}" for i in range(1, 7))]
+    assert [v.name for v in found[0].examples[0].views] == names
+    assert [v.pixels.shape[-1] for v in found[0].examples[0].views] == [32, 32] + [13] * 6
+    drawn = gallery.draw(found[:1], "group")
+    rows = drawn.split('<div class="small-views">')[1:]
+    assert len(rows) == len(found[0].examples)
+    for row, example in zip(rows, found[0].examples, strict=True):
+        figures = re.findall(r'<figure class="view (s\d)" style="(--c:#\w+)" title="(.*?)">(.*?)</figure>', row)[:6]
+        for (*_, title, content), view in zip(figures, example.views[2:], strict=True):
+            said = [html.escape(phrase) for phrase in gallery.describe(view.params)]
+            assert title == "; ".join(said)
+            assert content.endswith(f"<ul><li>13 px</li><li>{said[0]}</li></ul></figcaption>")
+    marks = re.findall(r'<figure class="view (s\d)" style="(--c:#\w+)"', drawn)[:8]
+    assert len(set(marks)) == 8
+    assert re.findall(r'class="crop (s\d)" style="[^"]*;(--c:#\w+)"', drawn)[:8] == marks
+    assert re.findall(r'class="stroke (s\d)" style="(--c:#\w+)"', drawn) == marks
+    assert gallery.SMALL in drawn
+
+
+def test_views_of_one_size_need_no_second_row(run: Run) -> None:
+    found = gallery.compute(run)
+    assert isinstance(found, tuple)
+    drawn = gallery.draw(found, "group")
+    assert "small-views" not in drawn
+    assert gallery.SMALL not in drawn
+    assert drawn.count('<figure class="view') == sum(2 * len(sample.examples) for sample in found)
 
 
 def test_neighbours_are_marked_by_more_than_colour(run: Run) -> None:

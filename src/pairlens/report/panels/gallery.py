@@ -146,13 +146,14 @@ def draw(samples: Sequence[Sample], group: str) -> Html:
     options = [(str(s.step), f"step {count(s.step)}") for s in samples]
     buttons = switch("Step of the sample", group, options, last) if len(samples) > 1 else None
     names = [v.name for v in samples[-1].examples[0].views] if samples[-1].examples else []
+    small = any(_is_small(v, e) for s in samples for e in s.examples for v in e.views)
     keys = [tag("li", {}, tag("span", _stroke(i), ""), user(n)) for i, n in enumerate(names)]
     parts = [choice(group, str(s.step), str(s.step) == last, _grid(s)) for s in samples]
     return join(
         [
             tag("div", {"class": "toolbar"}, buttons, tag("ul", {"class": "legend"}, *keys)),
             *parts,
-            tag("p", {"class": "aside"}, CAPTION),
+            tag("p", {"class": "aside"}, f"{CAPTION} {SMALL}" if small else CAPTION),
         ]
     )
 
@@ -161,10 +162,18 @@ CAPTION = (
     "Crop: its share of the image's area, and its left and top corner in percent of the image. "
     "Colour changes stand in the order in which they were applied; hue is in turns of the colour wheel."
 )
+SMALL = "Small views tell the rest of their parameters where the pointer rests on them."
+
+
+def _mark(place: int) -> tuple[str, str]:
+    """Class and colour that tell the view at this place from the others: eight differ, in colour or in dashes."""
+    turn, color = divmod(place, len(VIEWS))
+    return f"s{(color + turn) % 2}", f"--c:{VIEWS[color]}"
 
 
 def _stroke(place: int) -> dict[str, str | int | float | bool | None]:
-    return {"class": f"stroke s{place % 2}", "style": f"--c:{VIEWS[place % len(VIEWS)]}", "aria-hidden": "true"}
+    kind, color = _mark(place)
+    return {"class": f"stroke {kind}", "style": color, "aria-hidden": "true"}
 
 
 def _grid(sample: Sample) -> Html:
@@ -180,8 +189,18 @@ def _figure(example: Example) -> Html:
         tag("div", {"class": "framed"}, picture(example.pixels, f"image {example.index}", aspect), *boxes),
         tag("figcaption", {}, f"image {example.index}"),
     )
-    views = [_view(v, i, example.index) for i, v in enumerate(example.views)]
-    return tag("div", {"class": "example"}, original, *views)
+    views: list[Html] = []
+    small: list[Html] = []
+    for place, view in enumerate(example.views):
+        brief = _is_small(view, example)
+        (small if brief else views).append(_view(view, place, example.index, brief=brief))
+    row = tag("div", {"class": "small-views"}, *small) if small else None
+    return tag("div", {"class": "example"}, original, *views, row)
+
+
+def _is_small(view: View, example: Example) -> bool:
+    """Whether others of the image's views are larger (multi-crop)."""
+    return view.pixels.shape[-1] < max(other.pixels.shape[-1] for other in example.views)
 
 
 def _rectangle(view: View, place: int) -> Html | None:
@@ -190,16 +209,18 @@ def _rectangle(view: View, place: int) -> Html | None:
         return None
     left, top, width, height = (100 * float(v) for v in crop)
     box = f"left:{left:.2f}%;top:{top:.2f}%;width:{width:.2f}%;height:{height:.2f}%"
-    style = f"{box};--c:{VIEWS[place % len(VIEWS)]}"
-    return tag("span", {"class": f"crop s{place % 2}", "style": style, "title": f"crop of {view.name}"})
+    kind, color = _mark(place)
+    return tag("span", {"class": f"crop {kind}", "style": f"{box};{color}", "title": f"crop of {view.name}"})
 
 
-def _view(view: View, place: int, index: int) -> Html:
+def _view(view: View, place: int, index: int, *, brief: bool) -> Html:
+    """A view above its parameters; a brief one stands above its size and crop, and has the others as its title."""
     said = describe(view.params) or ["unchanged"]
-    chips = [tag("li", {}, phrase) for phrase in said]
+    shown = [f"{view.pixels.shape[-1]} px", *said[:1]] if brief else said
+    kind, color = _mark(place)
     return tag(
         "figure",
-        {"class": "view", "style": f"--c:{VIEWS[place % len(VIEWS)]}", "title": "; ".join(said)},
+        {"class": f"view {kind}", "style": color, "title": "; ".join(said)},
         picture(view.pixels, f"view {view.name} of image {index}: {'; '.join(said)}"),
-        tag("figcaption", {}, tag("b", {}, user(view.name)), tag("ul", {}, *chips)),
+        tag("figcaption", {}, tag("b", {}, user(view.name)), tag("ul", {}, *(tag("li", {}, text) for text in shown))),
     )
