@@ -245,7 +245,7 @@ def _check(recipe: Recipe, images: ImageSet) -> None:
         ("hidden", recipe.network.hidden),
         ("dim", recipe.network.dim),
     ):
-        if value is None or value < 1:
+        if value is None or value < (0 if name == "epochs" and not recipe.method.trains else 1):
             raise InputError(f"{name} must be a positive whole number, not {value}")
     if (o.batch or 0) % o.accumulate:
         raise InputError(f"a batch of {o.batch} cannot be cut in {o.accumulate} equal parts; choose a divisor")

@@ -62,6 +62,7 @@ class MethodSettings:
     Made to be specialised once a method, in the method's file.
     """
 
+    trains: ClassVar[bool] = True  # whether there is anything to learn; 0 epochs are a mistake otherwise
     contrasts: ClassVar[bool] = True  # whether the loss compares with negatives, so that mixing those has an effect
     constant_rate: ClassVar[tuple[str, ...]] = ()  # submodules whose learning rate follows no schedule
 

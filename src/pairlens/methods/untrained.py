@@ -5,6 +5,7 @@ B images, S view size.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -20,6 +21,8 @@ from pairlens.views.plans import Plan
 @dataclass(frozen=True)
 class UntrainedSettings(MethodSettings):
     """Random initialisation has no arguments of its own; its recipe trains for 0 epochs."""
+
+    trains: ClassVar[bool] = False
 
     @property
     def temperature(self) -> float:

@@ -72,7 +72,7 @@ def moco_v2(
 @recipe
 def mochi(
     *,
-    method: MoCHiSettings = MoCHiSettings(),
+    method: MoCHiSettings = MoCHiSettings(hardest=256, mixed=256, query_mixed=32),
     network: Network = Network(splits=8),
     views: Views = Views(),
     optimisation: Optimisation = Optimisation(),
@@ -81,7 +81,8 @@ def mochi(
 ) -> Recipe:
     """MoCHi (Kalantidis et al. 2020): MoCo v2 with further negatives, mixed from each query's hardest ones.
 
-    How many are mixed is the paper's (1024, 1024, 128); everything else is as in `moco_v2`.
+    How many are mixed (256, 256, 32) is in proportion to a queue of 4096 what the paper's 1024, 1024 and 128 are to its
+    16 384; everything else is as in `moco_v2`.
     """
     return Recipe(method, network, views, optimisation, transform, selection)
 
