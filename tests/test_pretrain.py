@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +30,9 @@ from pairlens.record.checkpoint import checkpoints
 from pairlens.record.disk import locked
 from pairlens.record.run import Run
 from pairlens.reopen import reopen_run
-from pairlens.settings import FeatureTransform, Machine, Network, Optimisation
+from pairlens.report.page import write_report
+from pairlens.report.panels import gallery
+from pairlens.settings import FeatureTransform, Machine, Network, Optimisation, Selection, Views
 from pairlens.train import Observer, Outcome, Training
 
 ENDS = {signal.SIGINT: "interrupted", signal.SIGTERM: "terminated"}
@@ -116,6 +119,8 @@ def test_a_finished_run_holds_all_that_its_layout_names(whole: Path) -> None:
     assert len(found.sample_files()) == 8
     assert found.spaces == ("z",)
     assert found.info["spaces"]["z"] == {"negatives": 40, "temperature": 0.1}
+    assert found.info["views"] == ["query", "key"]
+    assert found.call["recipe"] == "moco_v2"
     assert found.call["arguments"]["batch"] == 52
     assert sorted(path.name for path in whole.iterdir()) == [
         "checkpoints", "encoder.safetensors", "events.jsonl", "histograms.npy", "lock", "probes.npy", "run.json",
@@ -128,6 +133,24 @@ def test_recording_or_not_gives_the_same_encoder(whole: Path, source: str, tmp_p
     a, b = load_file(whole / "encoder.safetensors"), load_file(tmp_path / "run" / "encoder.safetensors")
     assert all(torch.equal(a[name], b[name]) for name in a)
     assert len(Run.open(tmp_path / "run").statistics) == 0
+
+
+def test_a_multi_crop_run_shows_all_of_its_views(source: str, tmp_path: Path) -> None:
+    recipe = replace(moco(epochs=1), views=Views(locals=2, local_size=8), selection=Selection("skewed"))
+    assert begin(tmp_path / "run", source, recipe) == "finished"
+    found = Run.open(tmp_path / "run")
+    names = ["query", "key", "local_1", "local_2"]
+    assert found.info["views"] == names
+    assert found.info["spaces"]["z"]["negatives"] == 40
+    assert found.call["arguments"].items() >= {"locals": 2, "local_size": 8, "select": "skewed"}.items()
+    samples = gallery.compute(found)
+    assert isinstance(samples, tuple)
+    for example in (example for sample in samples for example in sample.examples):
+        assert [view.name for view in example.views] == names
+        assert [view.pixels.shape for view in example.views] == [(3, 16, 16)] * 2 + [(3, 8, 8)] * 2
+    text = write_report([found], tmp_path / "page.html").read_text(encoding="utf-8")
+    assert text.count('<div class="small-views">') == sum(len(sample.examples) for sample in samples)
+    assert "This cannot be shown" not in text
 
 
 def test_simclr_tells_how_many_negatives_a_view_has(source: str, tmp_path: Path) -> None:

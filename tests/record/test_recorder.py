@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from pairlens.clock import PHASES
-from pairlens.record.observers import BINS, histograms, scalars
+from pairlens.record.observers import BINS, COUNTED, histograms, scalars
 from pairlens.record.recorder import Recorder, gradient_norm
 from pairlens.record.ring import Ring, columns, histogram_columns
 from pairlens.record.run import Run, log_event
@@ -112,8 +112,9 @@ def test_raw_statistics_are_taken_before_the_queue_changes(tmp_path: Path, make_
     assert np.load(tmp_path / "statistics.npy")["z.raw_negative_mean"] == pytest.approx(means, rel=1e-4, abs=1e-6)
 
 
-def test_samples_hold_images_views_and_parameters(tmp_path: Path, make_training: MakeTraining) -> None:
-    t = make_training()
+@pytest.mark.parametrize("local", [0, 3])
+def test_samples_hold_images_views_and_parameters(tmp_path: Path, make_training: MakeTraining, local: int) -> None:
+    t = make_training(local=local)
     seen: dict[int, Outcome] = {}
     recorder = recorder_of(tmp_path, t)
     fit(t, [recorder, lambda t, outcome: seen.update({t.step: outcome})])
@@ -128,13 +129,41 @@ def test_samples_hold_images_views_and_parameters(tmp_path: Path, make_training:
             assert file.name == f"{sample['step']:06d}.npz"
             assert np.array_equal(sample["index"], outcome.draw.index)
             assert np.array_equal(sample["images"], outcome.images)
+            assert len(outcome.params) == 2 + local
+            assert {k.split(".")[1] for k in sample if k.startswith(("view.", "params."))} == set(outcome.params)
             for name, params in outcome.params.items():
+                assert sample[f"view.{name}"].shape == (8, 3, *[8 if name.startswith("local") else 16] * 2)
                 stored = {k: sample[f"params.{name}.{k}"] for k in params.tensors()}
                 assert isinstance(params, ViewParams)
                 assert all(np.array_equal(stored[k], v) for k, v in params.tensors().items())
                 pixels = outcome.views[name] * t.std[:, None, None] + t.mean[:, None, None]
                 assert sample[f"view.{name}"].dtype == np.uint8
                 assert np.abs(sample[f"view.{name}"] / 255 - pixels.numpy()).max() <= 0.51 / 255
+
+
+@pytest.mark.parametrize("local", [0, 2])
+def test_selected_negatives_are_told_beside_all_of_them(
+    tmp_path: Path, make_training: MakeTraining, local: int
+) -> None:
+    t = make_training(local=local, select="hardest")
+    recorder = recorder_of(tmp_path, t)
+    seen: list[tuple[float, float]] = []
+
+    def look(t: Training, outcome: Outcome) -> None:
+        comparison = outcome.parts[-1].comparisons["z"]
+        assert comparison.scores.negative.shape == (8 * (1 + local), 12)
+        every = comparison.raw.query @ comparison.raw.negatives.T
+        seen.append((comparison.scores.negative.mean().item(), every.mean().item()))
+
+    fit(t, [recorder, look])
+    recorder.close()
+    table, counts = np.load(tmp_path / "statistics.npy"), np.load(tmp_path / "histograms.npy")
+    assert table["z.negative_mean"] == pytest.approx([after for after, _ in seen], rel=1e-4, abs=1e-6)
+    assert table["z.raw_negative_mean"] == pytest.approx([raw for _, raw in seen], rel=1e-4, abs=1e-6)
+    assert (table["z.negative_mean"] > table["z.raw_negative_mean"]).all()
+    rows = min(COUNTED, 8 * (1 + local))
+    assert (counts["z.negative"].sum(1) == rows * 12).all()
+    assert (counts["z.raw_negative"].sum(1) == rows * 24).all()
 
 
 def test_the_gradient_norm_is_that_of_all_gradients_together() -> None:
