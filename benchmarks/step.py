@@ -18,10 +18,11 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from pairlens.assemble import assemble, find_place, resolve
+from pairlens.assemble import assemble, resolve
 from pairlens.data.scenes import make_scenes
 from pairlens.draw import Draw
 from pairlens.environment import apply, describe
+from pairlens.place import find_place
 from pairlens.recipes import find_recipe
 from pairlens.record.recorder import Recorder
 from pairlens.settings import FeatureTransform, Machine, Network, Optimisation

@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from pairlens.assemble import PURPOSES, Place, assemble, find_place, make_branch, resolve, seeded, untrained_encoder
+from pairlens.assemble import PURPOSES, assemble, make_branch, resolve, seeded, untrained_encoder
 from pairlens.data.images import ImageSet
 from pairlens.draw import Draw
 from pairlens.environment import describe
@@ -18,6 +18,7 @@ from pairlens.errors import InputError
 from pairlens.methods.moco import MoCoSettings
 from pairlens.nets.norm import SplitBatchNorm2d
 from pairlens.optim import OptimizerName
+from pairlens.place import Place, find_place
 from pairlens.recipes import flatten
 from pairlens.recipes.general import moco_v2, simclr
 from pairlens.recipes.recipe import Recipe

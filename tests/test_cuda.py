@@ -6,15 +6,16 @@ import numpy as np
 import pytest
 import torch
 
-from pairlens.assemble import Place, assemble, find_place, resolve
+from pairlens.assemble import assemble, resolve
 from pairlens.clock import Clock, seconds
 from pairlens.data.images import ImageSet
 from pairlens.environment import apply
 from pairlens.methods.moco import MoCoSettings
+from pairlens.place import Place, find_place
 from pairlens.recipes.general import moco_v2
 from pairlens.record.checkpoint import load_checkpoint, save_checkpoint
 from pairlens.record.recorder import Recorder
-from pairlens.settings import FeatureTransform, Machine, Network, Optimisation
+from pairlens.settings import FeatureTransform, Machine, Network, Optimisation, Selection, Views
 from pairlens.train import Hook, Outcome, Training, fit
 
 GPU = pytest.param("cuda", marks=pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU here"))
@@ -28,21 +29,26 @@ def place(request: pytest.FixtureRequest) -> Place:
     return found
 
 
-def training_of(place: Place, seed: int = 0) -> Training:
+def training_of(place: Place, seed: int = 0, select: str = "all", local: int = 0) -> Training:
     """MoCo with feature transformation, eight steps an epoch."""
     pixels = torch.randint(0, 256, (128, 3, 16, 16), generator=torch.Generator().manual_seed(0)).byte()
     images = ImageSet(pixels, torch.full((128, 2), 16), [str(i) for i in range(128)])
     recipe = moco_v2(
+        method=MoCoSettings(negatives=40, symmetric=local > 0),
+        views=Views(locals=local, local_size=8),
+        selection=Selection(select),
         network=Network("resnet8w", "small", hidden=16, dim=8, splits=2),
         optimisation=Optimisation(epochs=100, batch=16),
         transform=FeatureTransform(extrapolate=2.0, interpolate=1.6, per="element"),
-        method=MoCoSettings(negatives=40),
     )
     return assemble(resolve(recipe, images, place), images, place, seed)
 
 
-def test_no_step_between_flushes_waits_for_the_device(place: Place, tmp_path: Path) -> None:
-    t = training_of(place)
+@pytest.mark.parametrize(
+    ("select", "local"), [("all", 0), ("hardest", 2), *((s, 0) for s in ("semi_hard", "uniform", "skewed"))]
+)
+def test_no_step_between_flushes_waits_for_the_device(place: Place, tmp_path: Path, select: str, local: int) -> None:
+    t = training_of(place, select=select, local=local)
     recorder = Recorder(tmp_path, ("z",), device=place.device, steps=t.steps, every=1)
 
     def forbid_waiting(t: Training) -> None:

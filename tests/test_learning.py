@@ -3,10 +3,11 @@
 import pytest
 import torch
 
-from pairlens.assemble import assemble, find_place, resolve, untrained_encoder
+from pairlens.assemble import assemble, resolve, untrained_encoder
 from pairlens.data.images import ImageSet
 from pairlens.data.scenes import make_scenes
 from pairlens.evaluate.probe import probe, validation_split
+from pairlens.place import find_place
 from pairlens.recipes import scenes
 from pairlens.settings import Machine, Optimisation
 from pairlens.train import fit

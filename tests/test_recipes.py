@@ -11,12 +11,13 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from pairlens.assemble import Place, assemble, resolve
+from pairlens.assemble import assemble, resolve
 from pairlens.data.images import ImageSet
 from pairlens.errors import InputError
 from pairlens.methods.instdisc import InstDiscSettings
 from pairlens.methods.moco import MoCoSettings
 from pairlens.pairs import Pairs, identity
+from pairlens.place import Place
 from pairlens.recipes import RECIPES, defaults, find_recipe, flatten, general, restore, usual_recipe
 from pairlens.recipes.describe import arguments, field_texts, first_line
 from pairlens.recipes.recipe import Recipe

@@ -11,10 +11,10 @@ import pytest
 import torch
 
 from pairlens import environment, reopen
-from pairlens.assemble import Place
 from pairlens.data.fingerprint import fingerprint
 from pairlens.data.images import ImageSet, Source
 from pairlens.errors import InputError
+from pairlens.place import Place
 from pairlens.pretrain import start_run
 from pairlens.recipes.general import simclr
 from pairlens.record.run import Run, write_json

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from pairlens.assemble import Place, assemble, resolve
+from pairlens.assemble import assemble, resolve
 from pairlens.clock import PHASES, Clock, seconds
 from pairlens.data.images import ImageSet
 from pairlens.data.loader import Batches
@@ -17,6 +17,7 @@ from pairlens.methods.moco import MoCoSettings
 from pairlens.methods.siamese import SimSiamSettings
 from pairlens.optim import cosine
 from pairlens.pairs import Step
+from pairlens.place import Place
 from pairlens.recipes.general import moco_v2, simclr, simsiam
 from pairlens.recipes.recipe import Recipe
 from pairlens.record.checkpoint import load_checkpoint, save_checkpoint

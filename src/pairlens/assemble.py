@@ -1,9 +1,8 @@
 """Put a recipe, a source of images and a machine together: choose what was left open, then build the training."""
 
 import math
-import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
@@ -13,7 +12,6 @@ from torch import nn
 
 from pairlens.data.images import ImageSet
 from pairlens.data.loader import Batches
-from pairlens.draw import Draw
 from pairlens.errors import InputError
 from pairlens.methods import Parts, power_of_two
 from pairlens.nets.backbones import is_backbone
@@ -23,11 +21,12 @@ from pairlens.nets.heads import linear_head, mlp_head
 from pairlens.nets.norm import SplitBatchNorm2d
 from pairlens.nets.weights import PRETRAINED
 from pairlens.optim import OptimizerName, Schedule, constant, cosine, make_optimizer, step_decay
+from pairlens.place import Place
 from pairlens.recipes import RECIPES
 from pairlens.recipes.recipe import Recipe
-from pairlens.settings import Machine, Network
+from pairlens.settings import Network
 from pairlens.train import Training
-from pairlens.views.plans import Plan
+from pairlens.views.plans import view_sizes
 from pairlens.views.render import render
 
 T = TypeVar("T")
@@ -37,37 +36,6 @@ PURPOSES = ("weights", "order", "views", "features", "queue")
 """What randomness is for; each purpose has a generator of its own."""
 OWN = ("stem", "splits", "zero_init_residual")
 """Arguments that shape our own encoders, and nothing of another library's."""
-
-
-@dataclass(frozen=True)
-class Place:
-    """The machine as it was found."""
-
-    device: torch.device
-    precision: torch.dtype
-    threads: int
-    compile: bool
-
-
-def find_place(machine: Machine) -> Place:
-    """Choose device, precision and threads where the user did not.
-
-    Raises:
-        InputError: the device is not there, or the threads are not positive.
-    """
-    if machine.threads is not None and machine.threads < 1:
-        raise InputError(f"the threads must be positive, not {machine.threads}; leave the flag out to use all cores")
-    name = machine.device or ("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        device = torch.device(name)
-        torch.empty(1, device=device).cpu()
-    except (RuntimeError, AssertionError) as error:
-        raise InputError(
-            f"there is no device {name!r} on this machine; use cpu, or cuda where there is a GPU"
-        ) from error
-    precision = {"bf16": torch.bfloat16, "fp32": torch.float32, None: None}[machine.precision]
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return Place(device, precision or _native_precision(device), machine.threads or cores, machine.compile)
 
 
 def resolve(recipe: Recipe, images: ImageSet, place: Place) -> Recipe:
@@ -135,7 +103,9 @@ def assemble(recipe: Recipe, images: ImageSet, place: Place, seed: int) -> Train
     o, size = recipe.optimisation, recipe.views.size or 0
     generator = {p: seeded(seed, p, place.device if p in ("features", "queue") else "cpu") for p in PURPOSES}
     plan = recipe.plan()
-    branch = make_branch(recipe.network, place.precision, generator["weights"], view_sizes(plan, size))
+    branch = make_branch(
+        recipe.network, place.precision, generator["weights"], (size, *view_sizes(plan, size).values())
+    )
     batches = Batches(images, o.batch or 0, place.device, generator["order"])
     method = recipe.method.build(
         Parts(
@@ -227,13 +197,6 @@ def seeded(seed: int, purpose: str, device: torch.device | str) -> torch.Generat
     return torch.Generator(device).manual_seed(seed * len(PURPOSES) + PURPOSES.index(purpose))
 
 
-def view_sizes(plan: Plan, size: int) -> tuple[int, ...]:
-    """The sides of a plan's views, pixels, `size` first: that of views which do not say theirs."""
-    aside = torch.Generator().manual_seed(0)
-    views = plan(Draw(torch.zeros(1, dtype=torch.long), torch.full((1, 2), size), 0, 0, aside, aside))
-    return tuple(dict.fromkeys([size, *(params.size or size for params in views.values())]))
-
-
 def _check(recipe: Recipe, images: ImageSet) -> None:
     o = recipe.optimisation
     for name, value in (
@@ -261,15 +224,6 @@ def _check(recipe: Recipe, images: ImageSet) -> None:
         raise InputError("views of 1 pixel show nothing; choose a size of 2 at least, and better 16 or more")
     if not math.isfinite(o.warmup) or o.warmup < 0:
         raise InputError(f"the warm-up must be a number of epochs, not {o.warmup}")
-
-
-def _native_precision(device: torch.device) -> torch.dtype:
-    """bfloat16 where the hardware multiplies in it, float32 elsewhere."""
-    if device.type == "cuda":
-        native = torch.cuda.is_bf16_supported(including_emulation=False)
-    else:
-        native = device.type == "cpu" and torch.cpu._is_avx512_bf16_supported()
-    return torch.bfloat16 if native else torch.float32
 
 
 def _or(value: T | None, default: T) -> T:

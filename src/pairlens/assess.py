@@ -6,11 +6,12 @@ from typing import Any
 import torch
 from torch import nn
 
-from pairlens.assemble import find_place, untrained_encoder
+from pairlens.assemble import untrained_encoder
 from pairlens.environment import apply
 from pairlens.errors import InputError
 from pairlens.evaluate.nearest import neighbour_arrays
 from pairlens.evaluate.protocol import EPOCHS, NAMES, Solver, evaluate
+from pairlens.place import find_place
 from pairlens.record.checkpoint import checkpoints, load_encoder, step_of
 from pairlens.record.disk import write_arrays
 from pairlens.record.run import Run, write_json

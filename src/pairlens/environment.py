@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from pairlens.assemble import Place, find_place
+from pairlens.place import Place, find_place
 from pairlens.settings import Machine
 
 

@@ -9,13 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import pairlens
-from pairlens.assemble import Place, assemble, find_place, resolve
+from pairlens.assemble import assemble, resolve
 from pairlens.data.fingerprint import fingerprint
 from pairlens.data.images import Source
 from pairlens.data.sources import open_source
 from pairlens.environment import apply, describe
 from pairlens.errors import InputError
 from pairlens.hooks import Checkpointer, Prober, stopped_by_signals, write_status
+from pairlens.place import Place, find_place
 from pairlens.recipes import flatten
 from pairlens.recipes.recipe import Recipe
 from pairlens.record import observers
@@ -25,7 +26,7 @@ from pairlens.record.recorder import Recorder
 from pairlens.record.run import Run, log_event, write_json
 from pairlens.settings import Machine
 from pairlens.train import Hook, Observer, Training, fit
-from pairlens.views.plans import view_names
+from pairlens.views.plans import view_sizes
 
 Say = Callable[[str], None]
 DecodeProgress = Callable[[int, int], None]
@@ -159,7 +160,7 @@ def _describe_run(call: dict[str, Any], recipe: Recipe, source: Source, t: Train
             }
             for space in recipe.method.spaces
         },
-        "views": list(view_names(t.method.plan)),
+        "views": list(view_sizes(t.method.plan, t.size)),
         "size": t.size,
         "batch": t.batches.batch,
         "steps": t.steps,

@@ -6,12 +6,13 @@ from pathlib import Path
 
 import torch
 
-from pairlens.assemble import Place, assemble, find_place
+from pairlens.assemble import assemble
 from pairlens.data.fingerprint import fingerprint
 from pairlens.data.images import Source
 from pairlens.data.sources import open_source
 from pairlens.environment import apply, describe
 from pairlens.errors import InputError
+from pairlens.place import Place, find_place
 from pairlens.recipes import restore
 from pairlens.recipes.recipe import Recipe
 from pairlens.record.checkpoint import checkpoints, load_checkpoint

@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from pairlens.assemble import Place, assemble, resolve
+from pairlens.assemble import assemble, resolve
 from pairlens.data.images import ImageSet
 from pairlens.draw import Draw
 from pairlens.losses import byol_regression, negative_cosine
@@ -20,6 +20,7 @@ from pairlens.methods.instdisc import InstDiscSettings
 from pairlens.methods.mochi import mix_hard_negatives
 from pairlens.methods.swav import SwAVSettings, sinkhorn
 from pairlens.pairs import Pairs, Scores, Step
+from pairlens.place import Place
 from pairlens.recipes import general
 from pairlens.recipes.recipe import Recipe
 from pairlens.settings import Network, Optimisation, Views

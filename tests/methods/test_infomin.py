@@ -20,7 +20,7 @@ from pairlens.nets.encoders import make_encoder
 from pairlens.nets.heads import linear_head
 from pairlens.pairs import Contrast, Transform, identity
 from pairlens.transforms import chain, negative_interpolation, positive_extrapolation
-from pairlens.views.plans import Augmentation, two_views, view_names
+from pairlens.views.plans import Augmentation, two_views, view_sizes
 
 B, S, D, K = 6, 16, 8, 20
 FT = chain(positive_extrapolation(2.0), negative_interpolation(1.6))
@@ -91,7 +91,7 @@ def test_without_a_jigsaw_it_is_moco(make_draw) -> None:
 
 def test_its_plan_adds_nine_patches() -> None:
     plan = InfoMinSettings().plan(two_views(Augmentation()), Augmentation(), 224)
-    assert view_names(plan) == ("query", "key", *PATCHES)
+    assert tuple(view_sizes(plan, 32)) == ("query", "key", *PATCHES)
 
 
 def test_the_transform_leaves_the_jigsaw_alone(make_draw) -> None:

@@ -12,11 +12,12 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from pairlens.assemble import Place, assemble, resolve, untrained_encoder
+from pairlens.assemble import assemble, resolve, untrained_encoder
 from pairlens.data.images import ImageSet
 from pairlens.errors import InputError
 from pairlens.nets.encoders import make_encoder
 from pairlens.nets.weights import load_tensors, load_weights, read_tensors, resize_positions
+from pairlens.place import Place
 from pairlens.pretrain import start_run
 from pairlens.recipes.general import moco_v2
 from pairlens.record.checkpoint import save_checkpoint, save_encoder

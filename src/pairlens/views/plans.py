@@ -129,11 +129,14 @@ def multi_crop(view: Augmentation, local: Augmentation, count: int, size: int | 
     return plan
 
 
-def view_names(plan: Plan) -> tuple[str, ...]:
-    """The names of a plan's views; it is called with a draw of its own, so nothing else is drawn from."""
-    one = torch.zeros(1, dtype=torch.long)
-    aside = torch.Generator().manual_seed(0)
-    return tuple(plan(Draw(one, torch.full((1, 2), 32), 0, 0, aside, aside)))
+def view_sizes(plan: Plan, size: int) -> dict[str, int]:
+    """The sides of a plan's views by their names, in pixels; `size` of those that do not say theirs.
+
+    The plan is called with a draw of its own, so nothing else is drawn from.
+    """
+    one, aside = torch.zeros(1, dtype=torch.long), torch.Generator().manual_seed(0)
+    views = plan(Draw(one, torch.full((1, 2), size), 0, 0, aside, aside))
+    return {name: params.size or size for name, params in views.items()}
 
 
 def moco_v1_views() -> Augmentation:
