@@ -375,6 +375,10 @@ def test_the_training_is_what_the_recipe_says() -> None:
     assert torch.equal(t.std, std)
     assert any(isinstance(m, SplitBatchNorm2d) and m.splits == 2 for m in t.method.modules())
     assert t.method.target.shuffle
+    assert (t.method.contrast.select, t.method.contrast.mine_on) == (None, "transformed")
+    mining = training_of(replace(small(), selection=Selection("skewed", mine_on="raw"))).method.contrast
+    assert mining.select is not None
+    assert mining.mine_on == "raw"
     assert not training_of(moco_v2(network=Network(splits=1))).method.target.shuffle
 
 

@@ -3,10 +3,12 @@
 from dataclasses import replace
 
 import pytest
+import torch
 
 from pairlens.errors import InputError
-from pairlens.pairs import identity
-from pairlens.settings import FeatureTransform
+from pairlens.negatives import hardest, semi_hard, skewed, uniform
+from pairlens.pairs import Scores, Select, identity
+from pairlens.settings import FeatureTransform, Selection
 
 
 def test_nothing_asked_for_is_the_identity() -> None:
@@ -49,3 +51,52 @@ def test_opposites_exclude_each_other() -> None:
     both = replace(FeatureTransform(), extrapolate=2.0, interpolate_positives=2.0)
     with pytest.raises(InputError, match="exclude each other"):
         both.transform()
+
+
+@pytest.mark.parametrize(
+    ("selection", "count", "left"),
+    [
+        (Selection(), 100, 100),
+        (Selection("hardest"), 100, 50),
+        (Selection("semi_hard"), 7, 3),
+        (Selection("uniform"), 1, 1),
+        (Selection("skewed"), 100, 100),
+        (Selection("hardest", 5), 100, 5),
+        (Selection("skewed", 200), 100, 200),
+    ],
+)
+def test_a_selection_says_how_many_are_left(selection: Selection, count: int, left: int) -> None:
+    assert selection.of(count) == left
+
+
+def test_all_negatives_need_no_selection() -> None:
+    assert Selection().function() is None
+
+
+@pytest.mark.parametrize(
+    ("selection", "expected"),
+    [
+        (Selection("hardest", 3), hardest(3)),
+        (Selection("semi_hard", 3), semi_hard(3)),
+        (Selection("uniform", 3), uniform(3)),
+        (Selection("skewed", 30), skewed(30)),
+        (Selection("skewed", 30, skew=-2.0, skew_scale=0.7), skewed(30, shape=-2.0, scale=0.7)),
+    ],
+)
+def test_a_selection_is_the_function_of_its_name(make_draw, selection: Selection, expected: Select) -> None:
+    generator = torch.Generator().manual_seed(0)
+    scores = Scores(torch.rand(4, generator=generator), torch.rand(4, 12, generator=generator))
+    found = selection.function()
+    assert found is not None
+    one, other = (select(scores, scores, make_draw(4)) for select in (found, expected))
+    assert torch.equal(one.negative, other.negative)
+    default = skewed(30)(scores, scores, make_draw(4))
+    assert torch.equal(one.negative, default.negative) == (selection == Selection("skewed", 30))
+
+
+@pytest.mark.parametrize(
+    "selection", [Selection("hardest", 0), Selection("skewed", -2), Selection("skewed", None, 4.0, 0.0)]
+)
+def test_a_selection_that_cannot_be_made_is_refused(selection: Selection) -> None:
+    with pytest.raises(InputError, match="must be positive"):
+        selection.function()
