@@ -46,7 +46,7 @@ def test_the_command_hands_its_flags_on(tmp_path, monkeypatch):
 def test_the_help_says_that_labels_hold_a_fifth_out(capsys):
     with pytest.raises(SystemExit):
         commands.train(["--help"])
-    assert "a fifth of each class is held out" in " ".join(re.sub("[│╭╰─╮╯]", " ", capsys.readouterr().out).split())
+    assert "a fifth is held out to test on" in " ".join(re.sub("[│╭╰─╮╯]", " ", capsys.readouterr().out).split())
 
 
 def test_the_table_names_what_was_compared():
