@@ -233,7 +233,9 @@ def test_no_graph_is_kept(tmp_path: Path) -> None:
 def test_low_precision_is_computed_in_float32(tmp_path: Path) -> None:
     q, k, n = (vectors(rows, seed).bfloat16() for rows, seed in ((B, 0), (B, 1), (K, 2)))
     with torch.autocast("cpu", torch.bfloat16):
-        row = row_of(tmp_path, q, k, n)
+        row = row_of(tmp_path / "autocast", q, k, n)
+    exact = row_of(tmp_path / "exact", q.float(), k.float(), n.float())
+    assert row["z.uniformity"] == pytest.approx(exact["z.uniformity"].item(), rel=1e-6)
     check_scores(row, [cosine(a, b) for a, b in zip(q, k, strict=True)], [[cosine(a, b) for b in n] for a in q], 0.2)
 
 
@@ -259,7 +261,10 @@ def test_no_negatives_and_a_batch_of_one_are_no_errors(tmp_path: Path) -> None:
             assert Run.open(folder).info["spaces"]["z"]["negatives"] == 0
         row_of(tmp_path / "no direction", torch.zeros(B, D), vectors(B, 0))
         for folder in tmp_path.iterdir():
-            write_report([Run.open(folder)], folder / "report.html")
+            page = write_report([Run.open(folder)], folder / "report.html").read_text(encoding="utf-8")
+            assert "Mean of positive scores" in page
+            assert ("Mean of negative scores" in page) == (folder.name == "no direction")
+            assert "not numbers" not in page
 
 
 def test_batches_and_queues_may_change_their_length(tmp_path: Path) -> None:
@@ -285,7 +290,9 @@ def test_rows_are_there_after_the_first_call_and_then_in_blocks(tmp_path: Path, 
     assert len(run.statistics) == len(run.histograms) == run.status["step"] == 9
     assert run.statistics["epoch"].tolist() == [step / 2 for step in range(9)]
     assert run.status["state"] == "running"
-    write_report([run], tmp_path / "report.html")
+    page = write_report([run], tmp_path / "report.html").read_text(encoding="utf-8")
+    assert "where its time goes was not observed" in page
+    assert "Running, at step 9, last heard of" in page
     observer.close()
     assert Run.open(tmp_path).status["state"] == "finished"
     observer(vectors(B, 0), vectors(B, 1))  # after the end: nothing
@@ -322,10 +329,10 @@ def test_the_function_begins_one_run_for_each_name(tmp_path: Path, monkeypatch, 
     module._open.pop(None).close()
     monkeypatch.chdir(tmp_path.parent)  # a loop may change its folder
     pairlens.observe(q, k, run="mine", temperature=0.1)
+    module._open.pop(Path("mine")).close()
     monkeypatch.chdir(tmp_path)
     pairlens.observe(q, k)
-    for observer in module._open.values():
-        observer.close()
+    module._open.pop(None).close()
     found = {name: len(Run.open(name).statistics) for name in ("runs/observed-1", "runs/observed-2", "mine")}
     assert found == {"runs/observed-1": 3, "runs/observed-2": 1, "mine": 2}
 

@@ -61,6 +61,7 @@ class Observer:
         self.run: ObservedRun | None = None
         self.closed = False
 
+    @torch.compiler.disable
     def __call__(
         self,
         query: Float[Tensor, "B D"],
@@ -146,6 +147,7 @@ class Observer:
 _open: dict[Path | None, Observer] = {}  # of `observe`, by the folder that was asked for
 
 
+@torch.compiler.disable
 def observe(
     query: Float[Tensor, "B D"],
     key: Float[Tensor, "B D"],

@@ -49,10 +49,11 @@ def _compute(run: Run, plots: tuple[Plot, ...]) -> Curves | Missing:
         return Missing("No step has been recorded yet, so there are no curves.")
     found: dict[str, dict[str, Curve]] = {}
     raw: dict[str, dict[str, Curve]] = {}
+    lonely = {space for space, given in run.info["spaces"].items() if given.get("negatives") == 0}
     for plot in plots:
         for space in run.spaces if plot.per_space else ("",):
             values = column(table, f"{space}.{plot.key}" if space else plot.key)
-            if values is None:
+            if values is None or (space in lonely and not np.isfinite(values).any()):  # statistics of no negatives
                 continue
             found.setdefault(plot.key, {})[space] = thin(step, values)
             before = column(table, f"{space}.{plot.raw}")

@@ -56,6 +56,7 @@ class Facts:
     broken_step: int | None  # the first step whose loss was NaN or infinite
     spaces: tuple[Space, ...]
     images_per_second: float
+    has_loss: bool = True  # whether it was recorded
     observed: bool = False  # from outside: there is no encoder to evaluate, and nothing to resume
 
 
@@ -92,6 +93,7 @@ def compute(run: Run) -> Facts:
         broken_step=int(broken[0]) if len(broken) else None,
         spaces=tuple(_space(run, name) for name in run.spaces),
         images_per_second=rate,
+        has_loss=loss is not None,
         observed=observed(run),
     )
 
@@ -234,8 +236,9 @@ def _card(facts: Facts, judged: Verdict, name: str, alone: bool) -> Html:
     if health:
         lines.append(tag("ul", {"class": "warnings"}, *health))
     elif facts.spaces and math.isfinite(facts.spaces[0].negative_mean):
-        fine = "The training itself looks sound: finite loss, embeddings spread out, positives apart from negatives."
-        early = "The training looks sound so far: finite loss, no collapse."
+        loss = "finite loss, " if facts.has_loss else ""
+        fine = f"The training itself looks sound: {loss}embeddings spread out, positives apart from negatives."
+        early = f"The training looks sound so far: {loss}no collapse."
         lines.append(tag("p", {"class": "fine"}, fine if facts.epochs >= 1 else early))
     tiles = _tiles(facts) if alone else None
     mark = tag("span", {"class": "mark", "aria-hidden": "true"}, MARKS[judged.tone])
