@@ -131,6 +131,32 @@ def test_a_contrast_transforms_scores_selects_and_loses_in_this_order(make_draw:
     torch.testing.assert_close(found.loss, 4 * score(doubled).positive.sum())
 
 
+@pytest.mark.parametrize("mine_on", ["raw", "transformed"])
+@pytest.mark.parametrize("transformed", [False, True])
+def test_a_selection_sees_what_it_is_mined_by_and_is_told_of(
+    make_draw: MakeDraw, mine_on: str, transformed: bool
+) -> None:
+    pairs, draw, seen = some_pairs(), make_draw(), []
+    doubled = dataclasses.replace(pairs, negatives=pairs.negatives * 2)
+    after = doubled if transformed else pairs
+
+    def select(given: Scores, mined: Scores, at: Draw) -> Scores:
+        assert at is draw
+        assert torch.equal(given.negative, score(after).negative)
+        assert torch.equal(mined.negative, score(pairs if mine_on == "raw" else after).negative)
+        seen.append(mined)
+        return Scores(given.positive, given.negative[:, :3], given.excluded[:, :3])
+
+    transform = (lambda pairs, draw: doubled) if transformed else identity
+    found = Contrast(info_nce, 0.2, transform, select, mine_on)(pairs, draw)
+    assert len(seen) == 1
+    assert found.selected
+    assert found.is_transformed  # so that the recorder shows all negatives beside the selected ones
+    assert found.transformed is after
+    assert torch.equal(found.scores.negative, score(after).negative[:, :3])
+    assert torch.equal(found.loss, info_nce(found.scores, 0.2))
+
+
 def test_a_contrast_refuses_a_temperature_that_is_not_positive(make_draw: MakeDraw) -> None:
     with pytest.raises(InputError, match="temperature"):
         Contrast(info_nce, temperature=0.0)(some_pairs(), make_draw())
