@@ -7,11 +7,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from pairlens import __version__
 from pairlens.cli import main, run
 from pairlens.recipes import RECIPES, find_recipe, flatten
+from pairlens.record.observe import Observer
 
 QUICK = ["--device", "cpu", "--threads", "1", "--epochs", "1", "--encoder", "resnet8w", "--hidden", "16", "--dim", "8"]
 
@@ -147,7 +149,7 @@ def test_a_recipe_without_a_name_is_none(capsys: pytest.CaptureFixture[str], arg
 
 def test_an_unknown_command_is_named_without_importing_torch(capsys: pytest.CaptureFixture[str]) -> None:
     error = one_sentence(refuse(capsys, "trian", "scenes"))
-    assert "there is no command 'trian'; use one of train, recipes, resume, evaluate, report, data" in error
+    assert "there is no command 'trian'; use one of train, recipes, resume, evaluate, report, study, data" in error
 
 
 def test_an_output_folder_in_use_is_left_alone(here: Path, photos: str, capsys: pytest.CaptureFixture[str]) -> None:
@@ -178,6 +180,17 @@ def test_a_folder_that_is_no_run_gets_one_sentence(
     assert "run.json is damaged" in one_sentence(refuse(capsys, command, "broken"))
     if command != "report":
         assert "run.json is damaged or of another version" in one_sentence(refuse(capsys, command, "lacking"))
+
+
+@pytest.mark.parametrize("command", ["resume", "evaluate"])
+def test_an_observed_run_holds_no_encoder(here: Path, capsys: pytest.CaptureFixture[str], command: str) -> None:
+    with Observer("loop", say=lambda text: None) as observe:
+        observe(torch.eye(4, 6), torch.eye(4, 6))
+    error = one_sentence(refuse(capsys, command, "loop"))
+    assert "the run loop was observed in somebody else's loop and holds no encoder" in error
+    assert "`pairlens report loop` shows its pairs" in error
+    assert call("report", "loop") == 0
+    assert (here / "loop" / "report.html").is_file()
 
 
 def test_a_short_run_says_where_it_is_and_what_comes_next(

@@ -4,7 +4,6 @@ import signal
 from collections.abc import Callable
 from dataclasses import asdict
 from datetime import UTC, datetime
-from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +22,7 @@ from pairlens.record import observers
 from pairlens.record.checkpoint import checkpoints, save_encoder, step_of
 from pairlens.record.disk import locked
 from pairlens.record.recorder import Recorder
-from pairlens.record.run import Run, log_event, write_json
+from pairlens.record.run import Run, log_event, make_folder, write_json
 from pairlens.settings import Machine
 from pairlens.train import Hook, Observer, Training, fit
 from pairlens.views.plans import view_sizes
@@ -66,7 +65,7 @@ def start_run(
     call: dict[str, Any] = {"argv": argv or [], "recipe": recipe.name, "source": _absolute(spec)}
     call |= {"labels": labels, "test": None if test is None else _absolute(test), "seed": seed, "record": record}
     call |= {"machine": asdict(machine), "arguments": flatten(recipe)}
-    folder = _make_folder(folder, source.name, recipe.name)
+    folder = make_folder(folder, _name(source.name, recipe.name))
     with locked(folder):
         if (folder / "run.json").exists():
             raise InputError(f"another run has just begun in the folder {folder}; give this one a folder of its own")
@@ -204,19 +203,7 @@ def _absolute(spec: str) -> str:
     return str(path.resolve()) if path.exists() and spec.partition(":")[0] != "scenes" else spec
 
 
-def _make_folder(folder: Path | None, source: str, method: str) -> Path:
-    """Make the folder that is given, or runs/SOURCE-METHOD-1, or the next number that is free."""
+def _name(source: str, method: str) -> str:
+    """SOURCE-METHOD, as a folder can be called; a recipe's name does not repeat that of its data."""
     stem = "".join(c if c.isalnum() or c in "-_." else "-" for c in Path(source).name or source) or "images"
-    made = folder or Path("runs")
-    try:
-        made.mkdir(parents=True, exist_ok=True)
-        for number in count(1) if folder is None else ():
-            made = Path("runs") / f"{stem}-{method.removeprefix(stem + '.')}-{number}"
-            try:
-                made.mkdir()  # fails where another process was faster, too
-                break
-            except FileExistsError:
-                continue
-    except OSError as error:
-        raise InputError(f"the run folder {made} cannot be made ({error.strerror}); give another one") from error
-    return made
+    return f"{stem}-{method.removeprefix(stem + '.')}"

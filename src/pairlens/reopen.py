@@ -61,8 +61,13 @@ def recall(run: Run) -> tuple[Recipe, Machine]:
     """The recipe and the machine that a run was called with.
 
     Raises:
-        InputError: `run.json` lacks something that resuming or evaluating needs.
+        InputError: the run was observed, or `run.json` lacks something that resuming or evaluating needs.
     """
+    if run.observed:
+        raise InputError(
+            f"the run {run.folder} was observed in somebody else's loop and holds no encoder to resume or to evaluate; "
+            f"`pairlens report {run.folder}` shows its pairs"
+        )
     try:
         call, data = run.call, run.info["data"]
         needed = [call[name] for name in ("source", "labels", "test", "seed")]

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from pairlens.errors import InputError
-from pairlens.record.run import Run, log_event, write_json
+from pairlens.record.run import Run, log_event, make_folder, write_json
 
 
 def folder_with(tmp_path: Path, text: str) -> Path:
@@ -88,6 +88,24 @@ def test_samples_come_oldest_first_and_partial_ones_not_at_all(tmp_path: Path) -
     for name in ("000100.npz", "000007.npz", "000008.partial"):
         (folder / "samples" / name).touch()
     assert [path.name for path in Run.open(folder).sample_files()] == ["000007.npz", "000100.npz"]
+
+
+def test_the_next_free_folder_is_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for number in (1, 2):
+        assert make_folder(None, "cats-simclr") == Path(f"runs/cats-simclr-{number}")
+        assert Path(f"runs/cats-simclr-{number}").is_dir()
+    (tmp_path / "runs" / "loop-1").touch()
+    assert make_folder(None, "loop") == Path("runs/loop-2")
+    assert make_folder(Path("a/b"), "unused") == Path("a/b")
+    assert list((tmp_path / "a" / "b").iterdir()) == []
+    with pytest.raises(InputError, match=r"runs/loop-1/x cannot be made \(Not a directory\); give another"):
+        make_folder(Path("runs/loop-1/x"), "unused")
+
+
+@pytest.mark.parametrize(("text", "observed"), [("true", True), ("false", False), ("1", False)])
+def test_an_observed_run_says_so(tmp_path: Path, text: str, observed: bool) -> None:
+    assert Run.open(folder_with(tmp_path, f'{{"call": {{}}, "observed": {text}}}')).observed is observed
 
 
 def test_json_is_replaced_whole(tmp_path: Path) -> None:

@@ -7,7 +7,6 @@ import platform
 import sys
 import time
 from datetime import UTC, datetime
-from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +18,7 @@ from pairlens.errors import InputError
 from pairlens.pairs import Comparison
 from pairlens.record.observers import BINS, HIGH, LOW
 from pairlens.record.ring import TIMES, Ring, counts_of, statistics_of
-from pairlens.record.run import log_event, write_json
+from pairlens.record.run import log_event, make_folder, write_json
 
 BLOCK = 100  # steps between writes
 PATIENCE = 5.0  # seconds between writes, where a block takes longer to fill
@@ -48,7 +47,8 @@ class ObservedRun:
         steps_per_epoch: int | None,
         has_loss: bool,
     ) -> None:
-        made = _make_folder(folder)
+        check_free(folder)
+        made = make_folder(folder, "observed")
         self.name, self.folder = made, made.absolute()  # a loop may change the working folder
         self.has_loss, self.steps_per_epoch = has_loss, steps_per_epoch
         unknown = ["gradient_norm", "learning_rate", *(name for name, _ in TIMES)]
@@ -119,24 +119,6 @@ def check_free(folder: Path | None) -> None:
             f"{folder} is not an empty folder; give each observed run a new one, or none, for the next free "
             "runs/observed-NUMBER"
         )
-
-
-def _make_folder(folder: Path | None) -> Path:
-    """The folder that is given, or runs/observed-1, or the next number that is free."""
-    check_free(folder)
-    made = folder or Path("runs")
-    try:
-        made.mkdir(parents=True, exist_ok=True)
-        for number in count(1) if folder is None else ():
-            made = Path("runs") / f"observed-{number}"
-            try:
-                made.mkdir()  # fails where another process was faster, too
-                break
-            except FileExistsError:
-                continue
-    except OSError as error:
-        raise InputError(f"the run folder {made} cannot be made ({error.strerror}); give another one") from error
-    return made
 
 
 def _now() -> str:

@@ -13,6 +13,10 @@ encoder.safetensors the trained encoder alone, with torchvision's names
 evaluation.json     what `pairlens evaluate` found
 neighbours.npz      nearest neighbours of some test images, for the report
 
+A run that was observed in somebody else's loop (`observed.py`) says `"observed": true` in its run.json, which is
+written again when there are more negatives than before. Beside it lie status.json, events.jsonl, statistics.npy and
+histograms.npy, with the columns that can be known, and nothing else: no lock, probes, samples, checkpoints or encoder.
+
 Which rows are recorded. A step's `loss` is the mean over all parts of its batch, the gradient norm is that of the whole
 batch. All columns of a space (`z.loss`, `z.positive_mean`, ...) and the histograms are of the batch's last part, which
 is the whole batch unless it is accumulated: positives of all its queries (SimCLR: of both views), negatives of its
@@ -25,6 +29,7 @@ import os
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -114,6 +119,11 @@ class Run:
         return read(self.folder / "probes.npy")
 
     @property
+    def observed(self) -> bool:
+        """Whether the run is somebody else's loop, of which only the pairs are known."""
+        return self.info.get("observed") is True
+
+    @property
     def spaces(self) -> tuple[str, ...]:
         """The embedding spaces that are compared."""
         return tuple(self.info["spaces"])
@@ -121,6 +131,27 @@ class Run:
     def sample_files(self) -> list[Path]:
         """The recorded samples, oldest first."""
         return sorted((self.folder / "samples").glob("[0-9]*.npz"))
+
+
+def make_folder(folder: Path | None, name: str) -> Path:
+    """Make the folder that is given, or runs/NAME-1, or the next number that is free.
+
+    Raises:
+        InputError: it cannot be made.
+    """
+    made = folder or Path("runs")
+    try:
+        made.mkdir(parents=True, exist_ok=True)
+        for number in count(1) if folder is None else ():
+            made = Path("runs") / f"{name}-{number}"
+            try:
+                made.mkdir()  # fails where another process was faster, too
+                break
+            except FileExistsError:
+                continue
+    except OSError as error:
+        raise InputError(f"the run folder {made} cannot be made ({error.strerror}); give another one") from error
+    return made
 
 
 def write_json(path: Path, value: Any) -> None:

@@ -11,7 +11,7 @@ from jaxtyping import Float, Integer
 
 from pairlens.record.observers import ROWS
 from pairlens.record.run import Run
-from pairlens.report.read import Missing, Start, column, observed, transform_start
+from pairlens.report.read import Missing, Start, column, transform_start
 from pairlens.report.thin import block_means, blocks
 
 COLUMNS = (60, 120)  # of a heat map: at least (where recorded), at most; in between, four histograms make one
@@ -115,7 +115,7 @@ def _counted(run: Run, columns: int) -> Counted:
         columns=-(-len(step) // columns),
         positives=positives,
         parts=parts if isinstance(parts, int) else 1,
-        first=observed(run) and positives == ROWS,
+        first=run.observed and positives == ROWS,
     )
 
 

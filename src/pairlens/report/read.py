@@ -40,11 +40,6 @@ class Score:
 Scores = Mapping[str, Mapping[str, Score]]  # protocol -> contestant -> score
 
 
-def observed(run: Run) -> bool:
-    """Whether the run is somebody else's loop, of which only the pairs are known."""
-    return run.info.get("observed") is True
-
-
 def undamaged(read: Callable[[], T], otherwise: T) -> T:
     """What `read` gives, or `otherwise` where its file is damaged and less important than its panel."""
     try:

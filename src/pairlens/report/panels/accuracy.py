@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from pairlens.record.run import Run
 from pairlens.report.html import Html, join, tag, user
-from pairlens.report.read import CONTESTANT_NAMES, Missing, Score, Scores, observed, scores
+from pairlens.report.read import CONTESTANT_NAMES, Missing, Score, Scores, scores
 from pairlens.report.text import count, percent
 
 
@@ -23,7 +23,7 @@ class Accuracy:
 def compute(run: Run) -> Accuracy | Missing:
     """The scores of the encoder and its baselines."""
     found = scores(run.evaluation)
-    if observed(run):
+    if run.observed:
         return Missing("Only the pairs of this loop were observed: there is no encoder here that could be evaluated.")
     if not found or run.evaluation is None:
         return Missing("There is no evaluation yet: `pairlens evaluate` on the run's folder makes one.")

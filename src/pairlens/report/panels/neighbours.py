@@ -11,7 +11,7 @@ from jaxtyping import Float, Integer, UInt8
 
 from pairlens.record.run import Run
 from pairlens.report.html import Html, join, picture, tag, user
-from pairlens.report.read import Missing, observed
+from pairlens.report.read import Missing
 
 ROWS, COLUMNS = 10, 10
 
@@ -30,7 +30,7 @@ class Neighbours:
 
 def compute(run: Run) -> Neighbours | Missing:
     """The stored neighbours."""
-    if observed(run):
+    if run.observed:
         return Missing(
             "Only the pairs of this loop were observed: there is no encoder here that could find neighbours."
         )

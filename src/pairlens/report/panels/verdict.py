@@ -14,7 +14,6 @@ from pairlens.report.read import (
     Scores,
     column,
     finite,
-    observed,
     scores,
     settled,
     step_seconds,
@@ -94,7 +93,7 @@ def compute(run: Run) -> Facts:
         spaces=tuple(_space(run, name) for name in run.spaces),
         images_per_second=rate,
         has_loss=loss is not None,
-        observed=observed(run),
+        observed=run.observed,
     )
 
 
