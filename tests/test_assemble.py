@@ -19,8 +19,8 @@ from pairlens.methods.moco import MoCoSettings
 from pairlens.nets.norm import SplitBatchNorm2d
 from pairlens.optim import OptimizerName
 from pairlens.place import Place, find_place
-from pairlens.recipes import flatten
-from pairlens.recipes.general import moco_v2, simclr
+from pairlens.recipes import cifar10, flatten
+from pairlens.recipes.general import byol, moco_v2, simclr
 from pairlens.recipes.recipe import Recipe
 from pairlens.settings import FeatureTransform, Machine, Network, Optimisation, Selection, Views
 from pairlens.train import Outcome, Training, fit
@@ -297,6 +297,31 @@ def test_heads_have_the_layers_asked_for(network: Network, layers: list[str]) ->
 def test_an_mlp_head_has_a_hidden_layer() -> None:
     with pytest.raises(InputError, match="1 layers has no hidden layer"):
         training_of(moco_v2(network=replace(SMALL, layers=1)))
+
+
+@pytest.mark.parametrize(("name", "value"), [("layers", 3), ("head_norm", "hidden"), ("head_norm", "all")])
+def test_a_linear_head_takes_no_argument_of_an_mlp(name: str, value: object) -> None:
+    with pytest.raises(InputError, match=f"^{name} shapes an MLP head, and a linear head has no such thing; leave one"):
+        training_of(moco_v2(network=replace(SMALL, head="linear", **{name: value})))
+
+
+@pytest.mark.parametrize("recipe", [byol, cifar10.simsiam])
+def test_what_a_recipe_brought_for_its_own_head_is_dropped_by_a_linear_one(recipe: Callable[..., Recipe]) -> None:
+    usual = recipe().network
+    assert (usual.layers, usual.head_norm) != (2, "none")
+    made = resolve(recipe(network=replace(usual, head="linear", encoder="resnet8w")), images_of(), CPU)
+    assert (made.network.head, made.network.layers, made.network.head_norm) == ("linear", 2, "none")
+    assert resolve(recipe(), images_of(), CPU).network.head_norm == usual.head_norm
+
+
+def test_a_fixed_head_that_is_normalised_still_counts_its_features() -> None:
+    network = replace(SMALL, head_norm="all", fixed_head=True)
+    t = training_of(replace(small(epochs=2), network=network))
+    before = {name: value.clone() for name, value in t.method.online.heads["z"].state_dict().items()}
+    fit(t)
+    after = t.method.online.heads["z"].state_dict()
+    moved = {name for name in after if not torch.equal(after[name], before[name])}
+    assert {name.rpartition(".")[2] for name in moved} == {"running_mean", "running_var", "num_batches_tracked"}
 
 
 @pytest.mark.parametrize("optimizer", ["sgd", "adamw", "lars"])

@@ -36,6 +36,8 @@ PURPOSES = ("weights", "order", "views", "features", "queue")
 """What randomness is for; each purpose has a generator of its own."""
 OWN = ("stem", "splits", "zero_init_residual")
 """Arguments that shape our own encoders, and nothing of another library's."""
+MLP = ("layers", "head_norm")
+"""Arguments that shape an MLP head, and nothing of a linear one."""
 
 
 def resolve(recipe: Recipe, images: ImageSet, place: Place) -> Recipe:
@@ -75,22 +77,25 @@ def resolve(recipe: Recipe, images: ImageSet, place: Place) -> Recipe:
 
 
 def _resolve_network(recipe: Recipe, size: int, gpu: bool) -> Network:
-    """Choose encoder and stem; what shapes our own encoders alone leaves another library's, if the recipe brought it.
+    """Choose encoder and stem; drop what the recipe brought and another library's encoder or a linear head has not.
 
     A path of weights is made absolute, so that the run can be resumed from any folder.
     """
     network = recipe.network
     if network.weights not in (None, PRETRAINED) and Path(network.weights).expanduser().exists():
         network = replace(network, weights=str(Path(network.weights).expanduser().resolve()))
-    if not is_backbone(network.encoder or ""):
-        return replace(
-            network,
-            encoder=network.encoder or ("resnet18" if gpu else "resnet8w"),
-            stem=network.stem or ("small" if size <= 64 else "imagenet"),
-        )
+    foreign = is_backbone(network.encoder or "")
     usual = RECIPES[recipe.name]().network if recipe.name in RECIPES else Network()
-    brought = [name for name in OWN if getattr(network, name) == getattr(usual, name)]
-    return replace(network, **{name: getattr(Network, name) for name in brought})
+    idle = (*(OWN if foreign else ()), *(MLP if network.head == "linear" else ()))
+    brought = [name for name in idle if getattr(network, name) == getattr(usual, name)]
+    network = replace(network, **{name: getattr(Network, name) for name in brought})
+    if foreign:
+        return network
+    return replace(
+        network,
+        encoder=network.encoder or ("resnet18" if gpu else "resnet8w"),
+        stem=network.stem or ("small" if size <= 64 else "imagenet"),
+    )
 
 
 def assemble(recipe: Recipe, images: ImageSet, place: Place, seed: int) -> Training:
@@ -210,6 +215,11 @@ def _check(recipe: Recipe, images: ImageSet) -> None:
     ):
         if value is None or value < (0 if name == "epochs" and not recipe.method.trains else 1):
             raise InputError(f"{name} must be a positive whole number, not {value}")
+    for name in MLP if recipe.network.head == "linear" else ():
+        if getattr(recipe.network, name) != getattr(Network, name):
+            raise InputError(
+                f"{name} shapes an MLP head, and a linear head has no such thing; leave one of the two out"
+            )
     if (o.batch or 0) % o.accumulate:
         raise InputError(f"a batch of {o.batch} cannot be cut in {o.accumulate} equal parts; choose a divisor")
     part, splits = (o.batch or 0) // o.accumulate, recipe.network.splits
