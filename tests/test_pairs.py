@@ -157,6 +157,20 @@ def test_a_selection_sees_what_it_is_mined_by_and_is_told_of(
     assert torch.equal(found.loss, info_nce(found.scores, 0.2))
 
 
+def test_pairs_that_are_only_mined_by_keep_no_graph(make_draw: MakeDraw) -> None:
+    pairs, seen = some_pairs(), []
+    pairs = dataclasses.replace(pairs, query=pairs.query.clone().requires_grad_(), anchor=None)
+
+    def select(given: Scores, mined: Scores, at: Draw) -> Scores:
+        seen.append((given.negative.requires_grad, mined.negative.requires_grad, mined.positive.requires_grad))
+        return given
+
+    doubled = dataclasses.replace(pairs, negatives=pairs.negatives * 2)
+    found = Contrast(info_nce, 0.2, lambda pairs, draw: doubled, select, "raw")(pairs, make_draw())
+    assert seen == [(True, False, False)]
+    assert found.loss.requires_grad
+
+
 def test_a_contrast_refuses_a_temperature_that_is_not_positive(make_draw: MakeDraw) -> None:
     with pytest.raises(InputError, match="temperature"):
         Contrast(info_nce, temperature=0.0)(some_pairs(), make_draw())

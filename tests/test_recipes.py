@@ -15,13 +15,14 @@ from pairlens.assemble import assemble, resolve
 from pairlens.data.images import ImageSet
 from pairlens.errors import InputError
 from pairlens.methods.instdisc import InstDiscSettings
+from pairlens.methods.mochi import MoCHiSettings
 from pairlens.methods.moco import MoCoSettings
 from pairlens.pairs import Pairs, identity
 from pairlens.place import Place
 from pairlens.recipes import RECIPES, defaults, find_recipe, flatten, general, restore, usual_recipe
 from pairlens.recipes.describe import arguments, field_texts, first_line
 from pairlens.recipes.recipe import Recipe
-from pairlens.settings import FeatureTransform, Optimisation, Views
+from pairlens.settings import FeatureTransform, Optimisation, Selection, Views
 from pairlens.train import fit
 
 every = pytest.mark.parametrize("name", list(RECIPES))
@@ -304,3 +305,16 @@ def test_a_union_queue_doubles_the_negatives() -> None:
     assert general.moco_v2(method=moco, transform=union).negatives_of_a_query(16, 1000) == 128
     assert general.simclr().negatives_of_a_query(16, 1000) == 30
     assert general.simclr(transform=union).negatives_of_a_query(16, 1000) == 60
+    mochi = MoCHiSettings(negatives=64, hardest=16, mixed=8, query_mixed=2)
+    assert general.mochi(method=mochi).negatives_of_a_query(16, 1000) == 74
+    assert general.mochi(method=mochi, transform=union).negatives_of_a_query(16, 1000) == 138  # synthetic ones once
+    half = Selection("hardest")
+    assert general.mochi(method=mochi, transform=union, selection=half).negatives_of_a_query(16, 1000) == 69
+
+
+def test_a_union_queue_cannot_be_mined_by_raw_scores() -> None:
+    union, raw = FeatureTransform(interpolate=1.6, union=True, ft_start=5), Selection("skewed", mine_on="raw")
+    with pytest.raises(InputError, match="mine_on raw ranks the original negatives, and union adds mixed ones"):
+        general.moco_v2(transform=union, selection=raw).contrast()
+    assert general.moco_v2(transform=FeatureTransform(interpolate=1.6), selection=raw).contrast().mine_on == "raw"
+    assert general.moco_v2(transform=union, selection=Selection("skewed")).contrast().select is not None

@@ -69,6 +69,39 @@ def test_a_selection_says_how_many_are_left(selection: Selection, count: int, le
     assert selection.of(count) == left
 
 
+@pytest.mark.parametrize(
+    ("selection", "message"),
+    [
+        (
+            Selection(selected=5),
+            "selected has no effect where select is all; choose hardest or semi_hard or skewed or u",
+        ),
+        (Selection(mine_on="raw"), "mine_on has no effect where select is all; choose hardest or semi_hard or skewed,"),
+        (Selection("uniform", mine_on="raw"), "mine_on has no effect where select is uniform"),
+        (Selection("hardest", skew=2.0), "skew has no effect where select is hardest; choose skewed, or leave it out"),
+        (Selection(skew_scale=0.5), "skew_scale has no effect where select is all; choose skewed"),
+        (Selection("uniform", 5, skew_scale=0.5), "skew_scale has no effect where select is uniform"),
+    ],
+)
+def test_an_argument_of_another_selection_is_refused(selection: Selection, message: str) -> None:
+    with pytest.raises(InputError, match=f"^{message}") as caught:
+        selection.function()
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "selection",
+    [
+        Selection("hardest", 3, mine_on="raw"),
+        Selection("semi_hard", 3, mine_on="raw"),
+        Selection("uniform", 3),
+        Selection("skewed", 3, 1.0, 0.5, "raw"),
+    ],
+)
+def test_an_argument_of_its_own_selection_is_taken(selection: Selection) -> None:
+    assert selection.function() is not None
+
+
 def test_all_negatives_need_no_selection() -> None:
     assert Selection().function() is None
 

@@ -106,7 +106,10 @@ class Contrast:
         transformed = self.transform(pairs, draw)
         scores = score(transformed)
         if self.select is not None:
-            mined = score(pairs) if self.mine_on == "raw" and transformed is not pairs else scores
+            mined = scores
+            if self.mine_on == "raw" and transformed is not pairs:
+                with torch.no_grad():
+                    mined = score(pairs)
             scores = self.select(scores, mined, draw)
         loss = self.loss(scores, self.temperature)
         return Comparison(pairs, transformed, scores, loss, self.temperature, self.select is not None)

@@ -41,7 +41,7 @@ class Network:
     head_norm: Literal["none", "hidden", "all"] = "none"
     """Batch normalisation in the MLP head: none, of its hidden layers, or of its output as well."""
     fixed_head: bool = False
-    """Leave the head as it was drawn: no gradient, no decay (GP, Table 1 b)."""
+    """Leave the head's weights as drawn: no gradient, no decay (GP, Table 1 b); a head_norm's statistics still move."""
     zero_init_residual: bool = False
     """Let every residual branch start as zero."""
     splits: int = 1
@@ -224,7 +224,12 @@ class Selection:
         return self.selected or (count if self.select == "skewed" else max(1, count // 2))
 
     def function(self) -> Select | None:
-        """The selection; None where nothing is selected."""
+        """The selection; None where nothing is selected.
+
+        Raises:
+            InputError: an argument has no effect, or nothing can be selected with it.
+        """
+        self._check_effect()
         half = self.selected
         return {
             "all": lambda: None,
@@ -233,6 +238,17 @@ class Selection:
             "uniform": lambda: uniform(half),
             "skewed": lambda: skewed(half, shape=self.skew, scale=self.skew_scale),
         }[self.select]()
+
+    def _check_effect(self) -> None:
+        """An argument that shapes another selection than the one asked for is a mistake."""
+        ranked = ("hardest", "semi_hard", "skewed")
+        shapes = {"selected": (*ranked, "uniform"), "skew": ("skewed",), "skew_scale": ("skewed",), "mine_on": ranked}
+        for name, selections in shapes.items():
+            if getattr(self, name) != getattr(Selection, name) and self.select not in selections:
+                raise InputError(
+                    f"{name} has no effect where select is {self.select}; choose {' or '.join(selections)}, or leave "
+                    "it out"
+                )
 
 
 @dataclass(frozen=True)

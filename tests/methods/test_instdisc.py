@@ -209,9 +209,9 @@ def test_its_plan_draws_what_the_recipe_draws_but_the_key(make_draw) -> None:
 
 def test_how_many_negatives_a_query_has() -> None:
     assert InstDiscSettings().resolve(50_000).negatives == 4096
-    assert InstDiscSettings().resolve(100).negatives_of_a_query(8, 100) == 32
-    assert InstDiscSettings(negatives=7).resolve(100).negatives_of_a_query(8, 100) == 7
-    assert InstDiscSettings(full=True).resolve(100).negatives_of_a_query(8, 100) == 99
+    assert InstDiscSettings().resolve(100).shared_negatives(8, 100) == 32
+    assert InstDiscSettings(negatives=7).resolve(100).shared_negatives(8, 100) == 7
+    assert InstDiscSettings(full=True).resolve(100).shared_negatives(8, 100) == 99
 
 
 def test_what_contradicts_itself_or_is_empty_is_refused() -> None:

@@ -16,6 +16,7 @@ from pairlens.errors import InputError
 from pairlens.methods import Method, Parts
 from pairlens.methods.mochi import MoCHiSettings, mix_hard_negatives
 from pairlens.methods.moco import MoCo, MoCoSettings
+from pairlens.negatives import hardest
 from pairlens.nets.branch import Branch
 from pairlens.nets.encoders import make_encoder
 from pairlens.nets.heads import linear_head
@@ -129,12 +130,12 @@ def test_numbers_that_cannot_be_used_are_refused(wrong: tuple[int, int, int]) ->
         mix_hard_negatives(*wrong)
 
 
-def method_of(settings: MoCoSettings, transform: Transform = identity) -> MoCo:
+def method_of(settings: MoCoSettings, transform: Transform = identity, **selection: Any) -> MoCo:
     generator = torch.Generator().manual_seed(0)
     encoder = make_encoder("resnet8w", stem="small", generator=generator)
     branch = Branch(encoder, {"z": linear_head(encoder.features, D, generator)})
     images = ImageSet(torch.zeros(B, 3, S, S, dtype=torch.uint8), torch.full((B, 2), S), [""] * B)
-    contrast = Contrast(settings.loss(), 0.2, transform)
+    contrast = Contrast(settings.loss(), 0.2, transform, **selection)
     state = torch.Generator().manual_seed(1)
     parts = Parts(branch, two_views(Augmentation()), contrast, images, D, 10, False, generator, state)
     method = settings.build(parts)
@@ -157,12 +158,21 @@ def test_it_is_moco_with_more_negatives(make_draw) -> None:
     assert isinstance(method, Method)
     step = method(views_of(small=1), make_draw(B))
     scores = step.comparisons["z"].scores
-    assert scores.negative.shape == (2 * B, mochi().negatives_of_a_query(B, 100)) == (2 * B, K + 7 + 3)
+    assert scores.negative.shape == (2 * B, K + 7 + 3)
+    assert (mochi().shared_negatives(B, 100), mochi().own_negatives) == (K, 7 + 3)
     plain = method_of(MoCoSettings(negatives=K))(views_of(small=1), make_draw(B))
     assert torch.equal(scores.negative[:, :K], plain.comparisons["z"].scores.negative)
     assert step.loss > plain.loss
     none = method_of(mochi(mixed=0, query_mixed=0))(views_of(small=1), make_draw(B))
     assert torch.equal(none.loss, plain.loss)
+
+
+def test_synthetic_negatives_cannot_be_mined_by_raw_scores(make_draw) -> None:
+    with pytest.raises(InputError, match="mine_on raw ranks the queue's negatives, and MoCHi's synthetic ones"):
+        method_of(mochi(mix_start=3), select=hardest(4), mine_on="raw")
+    for settings, mine_on in ((mochi(), "transformed"), (mochi(mixed=0, query_mixed=0), "raw")):
+        method = method_of(settings, select=hardest(4), mine_on=mine_on)
+        assert method(views_of(), make_draw(B)).comparisons["z"].scores.negative.shape == (B, 4)
 
 
 def test_hard_negatives_are_mixed_of_those_that_the_transform_left(make_draw) -> None:

@@ -88,9 +88,14 @@ class MethodSettings:
         """The plan of its views: the recipe's own, unless the method needs more views of `size` pixels."""
         return plan
 
-    def negatives_of_a_query(self, part: int, images: int) -> int:
-        """How many negatives each query is compared with, where `part` of the set's images come at a time."""
+    def shared_negatives(self, part: int, images: int) -> int:
+        """How many of the shared negatives each query is compared with, where `part` of `images` come at a time."""
         return 2 * part - 2
+
+    @property
+    def own_negatives(self) -> int:
+        """How many negatives of its own each query has beside the shared ones."""
+        return 0
 
     def build(self, parts: Parts) -> Method:
         """Put the method together."""

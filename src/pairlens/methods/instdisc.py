@@ -49,7 +49,7 @@ class InstDiscSettings(MethodSettings):
         """The recipe's views but for "key": the bank's entry is the key."""
         return without_key(plan)
 
-    def negatives_of_a_query(self, part: int, images: int) -> int:
+    def shared_negatives(self, part: int, images: int) -> int:
         """All entries but the image's own, or as many as are drawn."""
         return images - 1 if self.full else self.negatives or 0
 

@@ -35,12 +35,22 @@ class MoCHiSettings(MoCoSettings):
         negatives = super().resolve(count).negatives
         return replace(self, negatives=negatives, hardest=min(self.hardest, negatives or self.hardest))
 
-    def negatives_of_a_query(self, part: int, images: int) -> int:
-        """The queue's length and the synthetic ones, which come with `mix_start`."""
-        return super().negatives_of_a_query(part, images) + self.mixed + self.query_mixed
+    @property
+    def own_negatives(self) -> int:
+        """The synthetic ones, which come with `mix_start`."""
+        return self.mixed + self.query_mixed
 
     def build(self, parts: Parts) -> Method:
-        """MoCo whose transform also mixes hard negatives, of those that the recipe's transform left."""
+        """MoCo whose transform also mixes hard negatives, of those that the recipe's transform left.
+
+        Raises:
+            InputError: negatives are to be selected by raw scores, which synthetic ones do not have.
+        """
+        if parts.contrast.select is not None and parts.contrast.mine_on == "raw" and self.own_negatives:
+            raise InputError(
+                "mine_on raw ranks the queue's negatives, and MoCHi's synthetic ones have no raw scores; mine on the "
+                "transformed ones"
+            )
         mixing = starting_at(self.mix_start, mix_hard_negatives(self.hardest, self.mixed, self.query_mixed))
         contrast = replace(parts.contrast, transform=chain(parts.contrast.transform, mixing))
         return super().build(replace(parts, contrast=contrast))

@@ -36,7 +36,7 @@ class MoCoSettings(MethodSettings):
         """With the usual number of negatives where none is given."""
         return self if self.negatives is not None else replace(self, negatives=usual_negatives(count))
 
-    def negatives_of_a_query(self, part: int, images: int) -> int:
+    def shared_negatives(self, part: int, images: int) -> int:
         """The queue's length."""
         return self.negatives or 0
 

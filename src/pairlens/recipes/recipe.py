@@ -37,11 +37,10 @@ class Recipe:
     def negatives_of_a_query(self, part: int, images: int) -> int:
         """How many negatives each query has, where `part` of the set's images are compared at a time.
 
-        Twice as many with the union queue (FT, Table 5); mixed in-batch negatives lose a few more to exclusion.
+        The shared ones twice with the union queue (FT, Table 5); mixed in-batch negatives lose a few more to exclusion.
         """
-        count = self.method.negatives_of_a_query(part, images)
-        count = 2 * count if self.transform.union and self.transform.mixes_negatives else count
-        return self.selection.of(count)
+        shared = self.method.shared_negatives(part, images)
+        return self.selection.of((2 * shared if self._doubles else shared) + self.method.own_negatives)
 
     def contrast(self) -> Contrast:
         """The method's loss behind the recipe's feature transformation and selection.
@@ -62,7 +61,17 @@ class Recipe:
             positives = transform.mixes_positives and not self.method.contrasts
             transform = replace(transform, renormalise=True if positives else None)
         select, mine_on = self.selection.function(), self.selection.mine_on
+        if mine_on == "raw" and self._doubles:
+            raise InputError(
+                "mine_on raw ranks the original negatives, and union adds mixed ones that have no raw scores; leave "
+                "out one of the two"
+            )
         return Contrast(self.method.loss(), temperature, transform.transform(), select, mine_on)
+
+    @property
+    def _doubles(self) -> bool:
+        """Whether the shared negatives are doubled: mixed ones beside the original ones."""
+        return self.transform.union and self.transform.mixes_negatives
 
 
 def recipe(function: Callable[P, Recipe]) -> Callable[P, Recipe]:
