@@ -12,7 +12,7 @@ demo: $(VENV)/core.stamp  ## pretrain on generated scenes, evaluate, and write t
 	$(BIN)/pairlens evaluate $(RUN)
 
 test: check  ## everything that CI runs
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2
 
 check: $(VENV)/test.stamp
 	$(BIN)/ruff format --check .

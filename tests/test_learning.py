@@ -144,7 +144,7 @@ def test_each_method_beats_random_initialisation_without_collapse(name: str, tmp
 def test_feature_transformation_moves_the_recorded_scores_as_its_paper_says(
     name: str, transform: dict[str, float], tmp_path: Path
 ) -> None:
-    """FT: extrapolated positives score lower (Eq. 4); interpolated negatives keep their mean, with less variance (Eq. 5)."""
+    """FT: extrapolated positives score lower (Eq. 4); interpolated negatives keep their mean and vary less (Eq. 5)."""
     _, rows = trained(CASES[name].made(epochs=1, **transform), tmp_path, steps=8)
     assert len(rows) == 8
     assert np.isfinite(rows["loss"]).all()
