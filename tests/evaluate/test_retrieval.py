@@ -5,7 +5,10 @@ from pairlens.data.images import ImageSet
 from pairlens.errors import InputError
 from pairlens.evaluate import retrieval
 from pairlens.evaluate.retrieval import neighbours, view_retrieval
-from pairlens.views.plans import moco_v2_views, plain_views, two_views
+from pairlens.views.crops import full_image
+from pairlens.views.plans import Augmentation, two_views
+
+PLAIN = Augmentation(full_image(), flip=0.0, jitter_probability=0.0, gray=0.0)
 
 
 def generator(seed=0):
@@ -23,7 +26,7 @@ def flat(views):
 
 def test_equal_views_find_each_other(monkeypatch):
     monkeypatch.setattr(retrieval, "CHUNK", 40 * 7)
-    found = view_retrieval(flat, noise_images(), two_views(plain_views()), size=8, seed=0)
+    found = view_retrieval(flat, noise_images(), two_views(PLAIN), size=8, seed=0)
     assert found == {"top1": 1.0, "top5": 1.0}
 
 
@@ -33,7 +36,7 @@ def test_a_collapsed_encoder_finds_nothing():
     def collapsed(views):
         return torch.ones(len(views), 50) * (0.1 + views.mean((1, 2, 3)))[:, None]
 
-    found = view_retrieval(collapsed, noise_images(), two_views(plain_views()), size=8, seed=0)
+    found = view_retrieval(collapsed, noise_images(), two_views(PLAIN), size=8, seed=0)
     assert found == {"top1": 0.0, "top5": 0.0}
 
 
@@ -42,7 +45,7 @@ def test_features_that_ignore_the_image_find_it_by_chance():
     found = view_retrieval(
         lambda views: torch.randn(len(views), 30, generator=draws),
         noise_images(500),
-        two_views(plain_views()),
+        two_views(PLAIN),
         size=8,
         seed=0,
     )
@@ -58,7 +61,7 @@ def test_shares_are_those_of_a_loop():
         seen.append(views)
         return flat(views)[:, :4]
 
-    found = view_retrieval(encode, images, two_views(moco_v2_views(blur=0.0)), size=8, seed=3)
+    found = view_retrieval(encode, images, two_views(Augmentation()), size=8, seed=3)
     query, key = (flat(views)[:, :4] for views in seen)
     ranks = []
     for i in range(40):
@@ -70,7 +73,7 @@ def test_shares_are_those_of_a_loop():
 
 
 def test_images_and_views_come_from_the_seed_alone():
-    images, plan = noise_images(), two_views(moco_v2_views())
+    images, plan = noise_images(), two_views(Augmentation(blur=0.5))
     seen, before = [], torch.get_rng_state()
 
     def encode(views):
@@ -88,9 +91,9 @@ def test_images_and_views_come_from_the_seed_alone():
 
 def test_retrieval_needs_two_images_and_two_views():
     with pytest.raises(InputError, match="a set of 1 images"):
-        view_retrieval(flat, noise_images(1), two_views(plain_views()), size=8, seed=0)
+        view_retrieval(flat, noise_images(1), two_views(PLAIN), size=8, seed=0)
     with pytest.raises(InputError, match="draws 1 view"):
-        view_retrieval(flat, noise_images(), lambda draw: {"query": plain_views().draw(draw)}, size=8, seed=0)
+        view_retrieval(flat, noise_images(), lambda draw: {"query": PLAIN.draw(draw)}, size=8, seed=0)
 
 
 def test_neighbours_are_sorted_cosines():
@@ -114,7 +117,7 @@ def test_neighbours_leave_the_query_out():
 def test_an_index_limits_the_images():
     images = noise_images()
     index = torch.tensor([4, 9, 30])
-    some = view_retrieval(flat, images, two_views(moco_v2_views()), size=8, seed=0, index=index)
-    assert some == view_retrieval(flat, images.rows(index), two_views(moco_v2_views()), size=8, seed=0)
+    some = view_retrieval(flat, images, two_views(Augmentation(blur=0.5)), size=8, seed=0, index=index)
+    assert some == view_retrieval(flat, images.rows(index), two_views(Augmentation(blur=0.5)), size=8, seed=0)
     with pytest.raises(InputError, match="set of 1 images"):
-        view_retrieval(flat, images, two_views(plain_views()), size=8, seed=0, index=index[:1])
+        view_retrieval(flat, images, two_views(PLAIN), size=8, seed=0, index=index[:1])

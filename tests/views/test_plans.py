@@ -9,15 +9,13 @@ from scipy import stats
 
 from pairlens.draw import Draw
 from pairlens.errors import InputError
+from pairlens.recipes import find_recipe
 from pairlens.settings import Views
 from pairlens.views.crops import full_image, random_resized_crop
+from pairlens.views.params import ViewParams
 from pairlens.views.plans import (
     Augmentation,
-    moco_v1_views,
-    moco_v2_views,
     multi_crop,
-    plain_views,
-    simclr_views,
     two_views,
     view_sizes,
     weak_views,
@@ -83,13 +81,13 @@ def test_switching_one_augmentation_leaves_the_others(make_draw: MakeDraw) -> No
 def test_only_the_views_generator_is_drawn_from(make_draw: MakeDraw) -> None:
     draw = make_draw(16)
     features, default = draw.features.get_state(), torch.get_rng_state()
-    two_views(moco_v2_views())(draw)
+    two_views(Augmentation(blur=0.5))(draw)
     assert torch.equal(features, draw.features.get_state())
     assert torch.equal(default, torch.get_rng_state())
 
 
 def test_two_views_are_query_then_key(make_draw: MakeDraw) -> None:
-    strong, weak = moco_v2_views(), weak_views()
+    strong, weak = Augmentation(blur=0.5), weak_views()
     views = two_views(strong, weak)(make_draw(16))
     draw = make_draw(16)
     for name, augmentation in (("query", strong), ("key", weak)):
@@ -99,32 +97,49 @@ def test_two_views_are_query_then_key(make_draw: MakeDraw) -> None:
 
 
 def test_two_views_of_one_augmentation_differ(make_draw: MakeDraw) -> None:
-    views = two_views(simclr_views())(make_draw(16))
+    views = two_views(Augmentation(blur=0.5))(make_draw(16))
     assert not torch.equal(views["query"].crop, views["key"].crop)
     assert not torch.equal(views["query"].factors, views["key"].factors)
 
 
 def test_seeded(make_draw: MakeDraw) -> None:
-    one, same, other = (two_views(moco_v2_views())(make_draw(16, seed=s))["key"].tensors() for s in (1, 1, 2))
+    one, same, other = (two_views(Augmentation(blur=0.5))(make_draw(16, seed=s))["key"].tensors() for s in (1, 1, 2))
     assert all(torch.equal(one[k], same[k]) for k in one)
     assert not torch.equal(one["factors"], other["factors"])
 
 
-def test_presets_hold_the_papers_numbers(make_draw: MakeDraw) -> None:
-    v1, v2, simclr, small = moco_v1_views(), moco_v2_views(), simclr_views(), simclr_views(0.5, blur=0.0)
-    assert (v1.jitter, v1.jitter_probability, v1.gray, v1.blur, v1.flip) == ((0.4, 0.4, 0.4, 0.4), 1.0, 0.2, 0.0, 0.5)
-    assert (v2.jitter, v2.jitter_probability, v2.gray, v2.blur) == ((0.4, 0.4, 0.4, 0.1), 0.8, 0.2, 0.5)
-    assert v2.blur_sigma == simclr.blur_sigma == (0.1, 2.0)
-    assert (simclr.jitter, simclr.jitter_probability, simclr.blur) == ((0.8, 0.8, 0.8, 0.2), 0.8, 0.5)
-    assert (small.jitter, small.blur) == ((0.4, 0.4, 0.4, 0.1), 0.0)
-    for view, least in ((v1, 0.2), (v2, 0.2), (simclr, 0.08), (weak_views(), 0.08)):
-        area = view.draw(make_draw(N, height=500, width=500)).crop[:, 2:].prod(1)
-        assert least - 0.005 < area.min() < least + 0.01
-        assert area.max() > 0.98
+PAPERS = {
+    "moco_v1": ((0.4, 0.4, 0.4, 0.4), 1.0, 0.0, 0.2),
+    "moco_v2": ((0.4, 0.4, 0.4, 0.1), 0.8, 0.5, 0.2),
+    "simclr": ((0.8, 0.8, 0.8, 0.2), 0.8, 0.5, 0.08),
+}
+"""Jitter, its probability, the blur's, and the least area of a crop, on ImageNet."""
 
 
-def test_plain_views_change_nothing(make_draw: MakeDraw) -> None:
-    params = plain_views().draw(make_draw(8))
+@pytest.mark.parametrize("name", PAPERS)
+def test_the_views_of_recipes_hold_the_papers_numbers(make_draw: MakeDraw, name: str) -> None:
+    view = find_recipe(f"imagenet.{name}")().views.augmentation()
+    *numbers, least = PAPERS[name]
+    assert [view.jitter, view.jitter_probability, view.blur] == numbers
+    assert (view.gray, view.flip, view.blur_sigma) == (0.2, 0.5, (0.1, 2.0))
+    check_areas(view.draw(make_draw(N, height=500, width=500)), least)
+
+
+def test_weak_views_are_cropped_and_mirrored_only(make_draw: MakeDraw) -> None:
+    params = weak_views().draw(make_draw(N, height=500, width=500))
+    check_areas(params, 0.08)
+    assert 0.48 < params.flip.double().mean() < 0.52
+    assert not torch.stack([params.jittered, params.gray, params.blur > 0, params.rotation > 0]).any()
+
+
+def check_areas(params: ViewParams, least: float) -> None:
+    area = params.crop[:, 2:].prod(1)
+    assert least - 0.005 < area.min() < least + 0.01
+    assert area.max() > 0.98
+
+
+def test_what_is_switched_off_changes_nothing(make_draw: MakeDraw) -> None:
+    params = Augmentation(full_image(), flip=0.0, jitter_probability=0.0, gray=0.0).draw(make_draw(8))
     assert torch.equal(params.crop, torch.tensor([0.0, 0, 1, 1]).expand(8, 4))
     assert not torch.stack([params.flip, params.jittered, params.gray, params.blur > 0, params.rotation > 0]).any()
 
@@ -133,11 +148,11 @@ LOCAL = Augmentation(crop=random_resized_crop((0.05, 0.14)), gray=1.0)
 
 
 def test_multi_crop_draws_two_large_views_then_the_small_ones(make_draw: MakeDraw) -> None:
-    found = multi_crop(moco_v2_views(), LOCAL, 3, size=12)(make_draw(16))
+    found = multi_crop(Augmentation(blur=0.5), LOCAL, 3, size=12)(make_draw(16))
     assert list(found) == ["query", "key", "local_1", "local_2", "local_3"]
     assert [params.size for params in found.values()] == [None, None, 12, 12, 12]
     draw = make_draw(16)
-    large = two_views(moco_v2_views())(draw)
+    large = two_views(Augmentation(blur=0.5))(draw)
     expected = large | {f"local_{i}": LOCAL.draw(draw) for i in (1, 2, 3)}
     for name, params in expected.items():
         for field, value in params.tensors().items():
@@ -145,7 +160,7 @@ def test_multi_crop_draws_two_large_views_then_the_small_ones(make_draw: MakeDra
 
 
 def test_small_views_are_small_independent_and_distributed_as_asked_for(make_draw: MakeDraw) -> None:
-    found = multi_crop(moco_v2_views(), LOCAL, 2)(make_draw(N, height=500, width=500))
+    found = multi_crop(Augmentation(blur=0.5), LOCAL, 2)(make_draw(N, height=500, width=500))
     assert found["local_1"].size is None
     for name, (least, greatest) in {"query": (0.2, 1.0), "local_1": (0.05, 0.14), "local_2": (0.05, 0.14)}.items():
         area = found[name].crop[:, 2:].prod(1)

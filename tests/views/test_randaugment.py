@@ -14,11 +14,12 @@ from torch import Tensor
 
 from pairlens.draw import Draw
 from pairlens.errors import InputError
+from pairlens.recipes import find_recipe
 from pairlens.report.panels.gallery import OPERATIONS, describe
 from pairlens.settings import Views
 from pairlens.views import render as rendering
 from pairlens.views.params import GROUPS, ViewParams
-from pairlens.views.plans import Augmentation, infomin_views, two_views
+from pairlens.views.plans import Augmentation, two_views
 from pairlens.views.randaugment import FAMILIES, Operation, apply_masked, apply_operations
 from pairlens.views.render import render
 
@@ -30,6 +31,7 @@ HIGHEST |= dict.fromkeys(range(Operation.SHARPNESS, Operation.COLOR + 1), 1.9)
 HIGHEST |= {Operation.ROTATE: 30, Operation.SHEAR_X: 0.3, Operation.SHEAR_Y: 0.3}
 HIGHEST |= {Operation.TRANSLATE_X: 0.45, Operation.TRANSLATE_Y: 0.45}
 DEVICES = ["cpu", pytest.param("cuda", marks=pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA"))]
+INFOMIN = find_recipe("imagenet100.infomin")().views.augmentation()
 EVERYTHING = Augmentation(jitter=(0.8, 0.8, 0.8, 0.5), blur=0.5, rotation=0.5, randaugment=3)
 MAGNITUDES = {
     Operation.POSTERIZE: (0, 1, 3, 4, 7),
@@ -158,7 +160,7 @@ def test_every_operation_has_one_family() -> None:
 
 
 def test_drawn_as_pycontrast_draws(make_draw: MakeDraw) -> None:
-    params = infomin_views().draw(make_draw(N))
+    params = INFOMIN.draw(make_draw(N))
     operations, magnitudes = params.operations, params.magnitudes
     assert operations.shape == magnitudes.shape == (N, 2)
     counts = torch.bincount(operations.flatten(), minlength=16)
@@ -207,7 +209,7 @@ def test_off_draws_nothing_and_on_leaves_its_view(make_draw: MakeDraw) -> None:
 
 
 def test_a_group_of_its_own(make_draw: MakeDraw) -> None:
-    views = two_views(infomin_views())(make_draw(64))
+    views = two_views(INFOMIN)(make_draw(64))
     query, key = views["query"], views["key"]
     assert not torch.equal(query.operations, key.operations)
     shared = key.with_group("randaugment", query)
@@ -267,12 +269,13 @@ def test_traces_as_one_graph() -> None:
 TRACED = """
 import torch
 from pairlens.draw import Draw
-from pairlens.views.plans import infomin_views
+from pairlens.views.plans import Augmentation
 from pairlens.views.render import render
 torch.set_num_threads(1)
 g = torch.Generator().manual_seed(0)
 images = torch.randint(0, 256, (16, 3, 18, 14), dtype=torch.uint8, generator=g)
-params = infomin_views().draw(Draw(torch.arange(16), torch.tensor([[18, 14]]).repeat(16, 1), 0, 0, g, g))
+view = Augmentation(jitter=(0.8, 0.8, 0.8, 0.2), blur=0.5, randaugment=2)
+params = view.draw(Draw(torch.arange(16), torch.tensor([[18, 14]]).repeat(16, 1), 0, 0, g, g))
 views = torch.compile(render, fullgraph=True, backend="eager")(images, params, 12)
 print(float(((views - render(images, params, 12)).abs() > 1e-4).float().mean()))
 """
@@ -280,7 +283,7 @@ print(float(((views - render(images, params, 12)).abs() > 1e-4).float().mean()))
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA")
 def test_no_synchronisation_on_cuda(make_draw: MakeDraw) -> None:
-    images, params = some_images(32).repeat(7, 1, 1, 1), infomin_views().draw(make_draw(42))
+    images, params = some_images(32).repeat(7, 1, 1, 1), INFOMIN.draw(make_draw(42))
     on_cuda, expected = images.cuda(), render(images, params, 32)
     torch.cuda.set_sync_debug_mode("error")
     try:

@@ -10,7 +10,7 @@ from pairlens.settings import Network, Optimisation, Views
 
 MOCO_V1_VIEWS = Views(
     size=224, crop=(0.2, 1.0), jitter=(0.4, 0.4, 0.4, 0.4), jitter_probability=1.0, gray=0.2, blur=0.0
-)  # He et al. 2020, Section 3.3; InstDisc's, too
+)  # He et al. 2020, Section 3.3; InstDisc's, too. Gray follows the jitter; MoCo v1's own code has it before
 MOCO_V2_VIEWS = Views(
     size=224, crop=(0.2, 1.0), jitter=(0.4, 0.4, 0.4, 0.1), jitter_probability=0.8, gray=0.2, blur=0.5
 )  # Chen, Fan et al. 2020, Section 3; SimSiam's, too

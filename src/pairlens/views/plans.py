@@ -13,7 +13,7 @@ from torch import Tensor
 
 from pairlens.draw import Draw
 from pairlens.errors import InputError
-from pairlens.views.crops import CropSampler, full_image, random_resized_crop
+from pairlens.views.crops import CropSampler, random_resized_crop
 from pairlens.views.params import ViewParams
 from pairlens.views.randaugment import GREATEST, draw_operations
 
@@ -139,49 +139,6 @@ def view_sizes(plan: Plan, size: int) -> dict[str, int]:
     return {name: params.size or size for name, params in views.items()}
 
 
-def moco_v1_views() -> Augmentation:
-    """MoCo v1's view (He et al. 2020, Section 3.3): crop .2-1, flip, jitter (.4, .4, .4, .4) always, gray .2.
-
-    Here gray follows the jitter, as in all later methods; MoCo v1's own code has it before.
-    """
-    return Augmentation(jitter=(0.4, 0.4, 0.4, 0.4), jitter_probability=1.0)
-
-
-def moco_v2_views(blur: float = 0.5) -> Augmentation:
-    """MoCo v2's view (Chen, Fan et al. 2020, Section 3): jitter (.4, .4, .4, .1) with p .8, gray .2, blur .1-2 px.
-
-    `blur` is the blur's probability; small-image recipes (SimSiam's appendix on CIFAR-10) set it to 0.
-    """
-    return Augmentation(blur=blur)
-
-
-def simclr_views(strength: float = 1.0, blur: float = 0.5) -> Augmentation:
-    """SimCLR's view (Chen, Kornblith et al. 2020, Appendix A): crop .08-1, jitter s (.8, .8, .8, .2) p .8, gray .2.
-
-    `strength` is the paper's s, `blur` the blur's probability. For 32 px images its Appendix B.9 has strength .5 and
-    no blur.
-    """
-    return Augmentation(
-        crop=random_resized_crop((0.08, 1.0)),
-        jitter=(0.8 * strength, 0.8 * strength, 0.8 * strength, 0.2 * strength),
-        blur=blur,
-    )
-
-
-def infomin_views(blur: float = 0.5) -> Augmentation:
-    """InfoMin's view (Tian et al. 2020): SimCLR's jitter at s = 1 on crops .2-1, and RandAugment.
-
-    Two operations of level 10 as in the authors' PyContrast code, which also names the crop's range; `blur` is the
-    blur's probability.
-    """
-    return Augmentation(jitter=(0.8, 0.8, 0.8, 0.2), blur=blur, randaugment=2)
-
-
 def weak_views(scale: tuple[float, float] = (0.08, 1.0)) -> Augmentation:
     """Crop and flip only: what the papers train their linear read-outs with."""
     return Augmentation(crop=random_resized_crop(scale), jitter=(0.0, 0.0, 0.0, 0.0), jitter_probability=0.0, gray=0.0)
-
-
-def plain_views() -> Augmentation:
-    """The whole image, resized and otherwise unchanged: what evaluation encodes."""
-    return Augmentation(crop=full_image(), flip=0.0, jitter=(0.0, 0.0, 0.0, 0.0), jitter_probability=0.0, gray=0.0)
