@@ -15,12 +15,13 @@ from pairlens.data.images import ImageSet
 from pairlens.draw import Draw
 from pairlens.environment import describe
 from pairlens.errors import InputError
+from pairlens.methods.instdisc import InstDiscSettings
 from pairlens.methods.moco import MoCoSettings
 from pairlens.nets.norm import SplitBatchNorm2d
 from pairlens.optim import OptimizerName
 from pairlens.place import Place, find_place
 from pairlens.recipes import cifar10, flatten
-from pairlens.recipes.general import byol, moco_v2, simclr
+from pairlens.recipes.general import byol, instdisc, moco_v2, simclr
 from pairlens.recipes.recipe import Recipe
 from pairlens.settings import FeatureTransform, Machine, Network, Optimisation, Selection, Views
 from pairlens.train import Outcome, Training, fit
@@ -292,6 +293,18 @@ def test_heads_have_the_layers_asked_for(network: Network, layers: list[str]) ->
     fit(t)
     assert t.method.queue.keys.shape == (16, network.dim)
     assert torch.isfinite(t.method.queue.keys).all()
+
+
+def test_an_epoch_that_only_fills_a_bank_is_not_the_only_one() -> None:
+    filling = instdisc(network=replace(SMALL, head="linear"), optimisation=Optimisation(epochs=1, batch=8))
+    with pytest.raises(InputError, match="with epochs 1 nothing is learned, because this method"):
+        training_of(filling)
+    assert training_of(replace(filling, method=InstDiscSettings())).steps == 4
+    assert training_of(replace(filling, optimisation=Optimisation(epochs=2, batch=8))).steps == 8
+    many = images_of(1).pixels.expand(1_000_000, 3, 16, 16)
+    images = ImageSet(many, torch.full((1, 2), 64).expand(1_000_000, 2), [""] * 1_000_000)
+    chosen = [resolve(recipe(views=Views(size=64)), images, CPU).optimisation.epochs for recipe in (instdisc, moco_v2)]
+    assert chosen == [2, 1]
 
 
 def test_an_mlp_head_has_a_hidden_layer() -> None:

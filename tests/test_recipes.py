@@ -153,7 +153,7 @@ def test_every_recipe_trains_a_step_on_tiny_images(name: str) -> None:
     groups = {
         "network": replace(plain.network, **small),
         "views": replace(plain.views, **tiny),
-        "optimisation": replace(plain.optimisation, epochs=1, batch=8),
+        "optimisation": replace(plain.optimisation, epochs=1 + plain.method.idle_epochs, batch=8),
         "method": replace(plain.method, **{k: v for k, v in few.items() if hasattr(plain.method, k)}),
     }
     recipe = find_recipe(name)(**{k: v for k, v in groups.items() if k in defaults(find_recipe(name))})
@@ -163,7 +163,7 @@ def test_every_recipe_trains_a_step_on_tiny_images(name: str) -> None:
     training = assemble(resolved, images, CPU, seed=0)
     losses: list[float] = []
     fit(training, [lambda t, outcome: losses.append(outcome.parts[0].loss.item())])
-    assert len(losses) == training.steps == (0 if name == "random" else 1)
+    assert len(losses) == training.steps == (0 if name == "random" else 1 + plain.method.idle_epochs)
     assert torch.tensor(losses).isfinite().all()
     assert restore(name, flatten(resolved)) == resolved
 
@@ -296,6 +296,12 @@ def test_views_become_the_augmentation_that_they_say() -> None:
     assert (made.blur, made.flip) == (0.25, 0.75)
     with pytest.raises(InputError, match="scale"):
         Views(crop=(0.5, 0.2)).augmentation()
+
+
+def test_short_trainings_of_instdisc_fill_the_bank_first_and_the_papers_do_not() -> None:
+    assert general.instdisc().method.fill
+    assert "is ours" in inspect.getdoc(general.instdisc)
+    assert not find_recipe("imagenet.instdisc")().method.fill
 
 
 def test_a_union_queue_doubles_the_negatives() -> None:

@@ -61,7 +61,8 @@ def resolve(recipe: Recipe, images: ImageSet, place: Place) -> Recipe:
     network = _resolve_network(recipe, size, gpu)
     batch = _or(recipe.optimisation.batch, min(256 if gpu else 128, count, max(2, power_of_two(count // 2))))
     pixels = count * max(1, size) ** 2
-    epochs = _or(recipe.optimisation.epochs, 200 if gpu else max(1, min(1000, 360_000 * 32**2 // pixels)))
+    least = 1 + recipe.method.idle_epochs
+    epochs = _or(recipe.optimisation.epochs, 200 if gpu else max(least, min(1000, 360_000 * 32**2 // pixels)))
     lr, decay = USUAL[recipe.optimisation.optimizer]
     optimisation = replace(
         recipe.optimisation,
@@ -215,6 +216,12 @@ def _check(recipe: Recipe, images: ImageSet) -> None:
     ):
         if value is None or value < (0 if name == "epochs" and not recipe.method.trains else 1):
             raise InputError(f"{name} must be a positive whole number, not {value}")
+    idle = recipe.method.idle_epochs
+    if o.epochs and o.epochs <= idle:
+        raise InputError(
+            f"with epochs {o.epochs} nothing is learned, because this method's first epoch only fills its bank; train "
+            "longer, or fill nothing (--no-fill)"
+        )
     for name in MLP if recipe.network.head == "linear" else ():
         if getattr(recipe.network, name) != getattr(Network, name):
             raise InputError(

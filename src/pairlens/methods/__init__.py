@@ -80,6 +80,11 @@ class MethodSettings:
         """The same with everything chosen that was left open, for a set of so many images."""
         return self
 
+    @property
+    def idle_epochs(self) -> int:
+        """Epochs at the beginning in which no parameter moves."""
+        return 0
+
     def loss(self) -> Loss:
         """The loss of its comparisons."""
         return info_nce

@@ -45,6 +45,11 @@ class InstDiscSettings(MethodSettings):
             raise InputError(f"full takes the whole bank, and negatives {self.negatives} of it; give one of them")
         return self if self.full or self.negatives is not None else replace(self, negatives=usual_negatives(count))
 
+    @property
+    def idle_epochs(self) -> int:
+        """The one that only fills the bank."""
+        return int(self.fill)
+
     def plan(self, plan: Plan, view: Augmentation, size: int) -> Plan:
         """The recipe's views but for "key": the bank's entry is the key."""
         return without_key(plan)

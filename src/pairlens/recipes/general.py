@@ -21,7 +21,7 @@ from pairlens.settings import FeatureTransform, Network, Optimisation, Selection
 @recipe
 def instdisc(
     *,
-    method: InstDiscSettings = InstDiscSettings(),
+    method: InstDiscSettings = InstDiscSettings(fill=True),
     network: Network = Network(head="linear"),
     views: Views = Views(jitter=(0.4, 0.4, 0.4, 0.4), jitter_probability=1.0, blur=0.0),
     optimisation: Optimisation = Optimisation(),
@@ -30,7 +30,8 @@ def instdisc(
 ) -> Recipe:
     """InstDisc (Wu et al. 2018): one view of each image against a memory bank of all images; linear head.
 
-    Temperature .07, bank momentum .5 and views are its authors'; optimiser and rate those of `moco_v2`.
+    Temperature .07, bank momentum .5 and views are its authors'; optimiser and rate those of `moco_v2`. That the first
+    epoch only fills the bank is ours: from their random bank short trainings diverged (`--no-fill` is the paper's).
     """
     return Recipe(method, network, views, optimisation, transform, selection)
 
@@ -47,7 +48,8 @@ def moco_v1(
 ) -> Recipe:
     """MoCo v1 (He et al. 2020): linear head, jitter always on, temperature .07, no blur.
 
-    Queue, momentum and optimiser are those of lightly's CIFAR-10 benchmark.
+    Queue, momentum and optimiser are those of lightly's CIFAR-10 benchmark. Gray follows the jitter, as in all later
+    methods; MoCo v1's own code has it before.
     """
     return Recipe(method, network, views, optimisation, transform, selection)
 
@@ -116,8 +118,8 @@ def simclr(
 ) -> Recipe:
     """SimCLR (Chen, Kornblith et al. 2020): every other view of the batch is a negative; MLP head.
 
-    Its authors' jitter on CIFAR-10 (strength .5) is the default here: (.4, .4, .4, .1); so is their temperature on
-    ImageNet, .1 (their .5 on CIFAR-10 is for batches and trainings many times as long).
+    Its authors' jitter on CIFAR-10 (Appendix B.9: strength .5, and no blur) is the default here: (.4, .4, .4, .1); so
+    is their temperature on ImageNet, .1 (their .5 on CIFAR-10 is for batches and trainings many times as long).
     """
     return Recipe(method, network, views, optimisation, transform, selection)
 
@@ -134,8 +136,9 @@ def infomin(
 ) -> Recipe:
     """InfoMin (Tian et al. 2020): MoCo with stronger views (jitter, RandAugment) and a jigsaw branch.
 
-    Temperature .15, the jigsaw branch's weight .5 and the views are its authors' for ImageNet; queue, momentum and
-    optimiser are those of `moco_v2`.
+    Temperature .15, the jigsaw branch's weight .5 and the views are its authors' for ImageNet; their code, PyContrast,
+    names the crop's range (.2-1) and RandAugment's two operations of level 10. Queue, momentum and optimiser are those
+    of `moco_v2`.
     """
     return Recipe(method, network, views, optimisation, transform, selection)
 
