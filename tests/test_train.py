@@ -2,10 +2,12 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import get_args, get_type_hints
 
 import numpy as np
 import pytest
 import torch
+from jaxtyping import jaxtyped
 from torch import Tensor, nn
 
 from pairlens.assemble import assemble, resolve
@@ -22,9 +24,11 @@ from pairlens.recipes.general import moco_v2, simclr, simsiam
 from pairlens.recipes.recipe import Recipe
 from pairlens.record.checkpoint import load_checkpoint, save_checkpoint
 from pairlens.record.recorder import Recorder
+from pairlens.record.samples import write_sample
 from pairlens.settings import FeatureTransform, Network, Optimisation, Selection, Views
 from pairlens.train import Outcome, Training, fit
-from pairlens.views.plans import plain_views, two_views
+from pairlens.views.crops import full_image
+from pairlens.views.plans import Augmentation, two_views
 from pairlens.views.render import render
 
 CPU = Place(torch.device("cpu"), torch.float32, threads=1, compile=False)
@@ -242,12 +246,22 @@ def test_every_epoch_shows_each_image_once_in_an_order_of_its_own() -> None:
     assert not torch.equal(first, second)
 
 
+@pytest.mark.parametrize("owner", [Outcome, write_sample])
+def test_views_may_differ_in_size_and_not_in_number(owner: object) -> None:
+    view = get_args(get_type_hints(owner)["views"])[1]
+    with jaxtyped("context"):
+        assert isinstance(torch.zeros(4, 3, 16, 16), view)
+        assert isinstance(torch.zeros(4, 3, 8, 8), view)
+        assert not isinstance(torch.zeros(5, 3, 8, 8), view)
+        assert not isinstance(torch.zeros(4, 1, 8, 8), view)
+
+
 class Toy(nn.Module):
     """A loss that is a mean over images, so that parts of a batch know nothing of each other."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.plan = two_views(plain_views())
+        self.plan = two_views(Augmentation(full_image(), flip=0.0, jitter_probability=0.0, gray=0.0))
         self.online = nn.Sequential(nn.Flatten(), nn.Linear(3 * 8 * 8, 4))
         for parameter in self.online.parameters():
             nn.init.constant_(parameter, 0.01)

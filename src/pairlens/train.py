@@ -1,6 +1,6 @@
 """The training loop. One straight line: draw, render, compare, descend, observe, update.
 
-B images of a batch, S view size, N images of the set.
+B images of a batch, N images of the set; _ the side of a view, of each its own.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -53,7 +53,7 @@ class Outcome:
     draw: Draw  # of the batch's last part, like all that follows
     images: UInt8[Tensor, "B 3 H W"]
     params: Mapping[str, ViewParams]
-    views: Mapping[str, Float[Tensor, "B 3 S S"]]
+    views: Mapping[str, Float[Tensor, "B 3 _ _"]]
     parts: list[Step]  # of every part
     laps: Laps  # complete when the next step begins
 
@@ -103,7 +103,7 @@ def fit(t: Training, observers: Iterable[Observer] = (), hooks: Iterable[Hook] =
 
 
 def render_views(t: Training, images: UInt8[Tensor, "B 3 H W"], params: Mapping[str, ViewParams]) -> dict[str, Tensor]:
-    """Every view of a batch, [B, 3, S, S] each with the view's own S, normalised."""
+    """Every view of a batch, [B, 3, S, S] with an S of its own, normalised."""
     return {name: t.render(images, p, p.size or t.size, t.mean, t.std) for name, p in params.items()}
 
 

@@ -1,6 +1,6 @@
 """Samples: what a step showed the method, kept for the report's gallery.
 
-B images of the batch, H x W stored pixels, S view size.
+B images of the batch, H x W stored pixels; _ the side of a view, of each its own.
 """
 
 from collections.abc import Mapping
@@ -21,7 +21,7 @@ def write_sample(
     path: Path,
     draw: Draw,
     images: UInt8[Tensor, "B 3 H W"],
-    views: Mapping[str, Float[Tensor, "B 3 S S"]],
+    views: Mapping[str, Float[Tensor, "B 3 _ _"]],
     params: Mapping[str, ViewParams],
     mean: Float[Tensor, "3"],
     std: Float[Tensor, "3"],
