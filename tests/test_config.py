@@ -3,14 +3,14 @@
 import json
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 import pytest
 
 from pairlens.commands import RunArguments
 from pairlens.config import fill, read_config
 from pairlens.errors import InputError
-from pairlens.given import Given, flag
+from pairlens.given import Given, first_positional, flag
 from pairlens.recipes import RECIPES, defaults, find_recipe, flatten
 from pairlens.settings import Machine, Network, Views
 
@@ -173,6 +173,37 @@ def test_without_a_configuration_the_source_decides_on_the_recipe(tmp_path: Path
     assert Given.of(["photos"], {}).recipe == "moco_v2"
     assert Given.of(["scenes:shortcut", "--epochs", "1"], {}).recipe == "scenes.simclr"
     assert Given.of(["--config", str(written(tmp_path, "source: scenes"))], {}).recipe == "scenes.simclr"
+
+
+@pytest.mark.parametrize(
+    ("line", "source"),
+    [
+        ("photos --out scenes", "photos"),
+        ("--out scenes photos", "photos"),
+        ("--labels photos --test scenes", "photos"),
+        ("--test=scenes photos", "photos"),
+        ("--crop 0.2 1 --jitter 0.1 0.1 0.1 0.1 scenes", "scenes"),
+        ("--seed -1 --no-record --local_size 8 scenes:shortcut", "scenes:shortcut"),
+        ("--select skewed --no-fill --negatives 9 photos scenes", "photos"),
+        ("--save-every 5 --config scenes", None),
+        ("--help", None),
+    ],
+)
+def test_the_source_is_the_first_word_that_belongs_to_no_flag(line: str, source: str | None) -> None:
+    groups = {"run": RunArguments(), "machine": Machine()}
+    assert first_positional(line.split(), groups) == source
+    if "--config" not in line:
+        usual = "scenes.simclr" if (source or "").startswith("scenes") else "moco_v2"
+        assert Given.of(line.split(), groups).recipe == usual
+
+
+def test_every_flags_number_of_values_is_the_same_in_all_recipes() -> None:
+    hints: dict[str, set[Any]] = {}
+    for name in RECIPES:
+        for group in (*defaults(find_recipe(name)).values(), RunArguments(), Machine()):
+            for field, hint in get_type_hints(type(group)).items():
+                hints.setdefault(field, set()).add(len(get_args(hint)) if get_origin(hint) is tuple else hint is bool)
+    assert {name: kinds for name, kinds in hints.items() if len(kinds) > 1} == {}
 
 
 def test_the_last_of_a_flag_counts() -> None:

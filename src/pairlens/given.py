@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args, get_origin, get_type_hints
 
 from pairlens.config import fill, read_config
 from pairlens.errors import InputError
-from pairlens.recipes import defaults, find_recipe, usual_recipe
+from pairlens.recipes import RECIPES, defaults, find_recipe, usual_recipe
 from pairlens.recipes.describe import first_line
 from pairlens.recipes.recipe import Recipe
 
@@ -40,9 +40,9 @@ class Given:
         path = None if file is None else Path(file)
         values = {} if path is None else read_config(path)
         recipe, source = (_text(path, values, name) for name in ("recipe", "source"))
-        scenes = next((word for word in argv if word.partition(":")[0] == "scenes"), source or "")
         asked = flag(argv, "--recipe")
-        name = next((n for n in (asked, recipe) if n is not None), usual_recipe(scenes))
+        usual = usual_recipe(first_positional(argv, groups) or source or "")
+        name = next((n for n in (asked, recipe) if n is not None), usual)
         try:
             function = find_recipe(name)
         except InputError as error:
@@ -68,6 +68,30 @@ def flag(argv: list[str], name: str) -> str | None:
         elif here.startswith(f"{name}="):
             found = here.removeprefix(f"{name}=")
     return found
+
+
+def first_positional(argv: list[str], groups: Mapping[str, Any]) -> str | None:
+    """The first word that is neither a flag, of any recipe or of these groups, nor a flag's value."""
+    records = {type(group) for function in RECIPES.values() for group in defaults(function).values()}
+    records |= {type(group) for group in groups.values()}
+    hints = [hint for record in records for hint in get_type_hints(record).items()]
+    values = {"recipe": 1, "config": 1, **{name: _values(hint) for name, hint in hints}}
+    awaited = 0
+    for word in argv:
+        if awaited:
+            awaited -= 1
+        elif word.startswith("-"):
+            awaited = values.get(word.removeprefix("--").replace("-", "_"), 0)  # none behind --flag=value
+        else:
+            return word
+    return None
+
+
+def _values(hint: Any) -> int:
+    """How many words follow a flag of this type."""
+    if hint is bool:
+        return 0
+    return len(get_args(hint)) if get_origin(hint) is tuple else 1
 
 
 def _text(path: Path | None, values: dict[str, Any], name: str) -> str | None:
