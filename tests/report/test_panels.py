@@ -404,3 +404,13 @@ def test_what_is_missing_is_said_in_one_sentence(tmp_path: Path) -> None:
         assert missing.reason.count(".") == 1 + missing.reason.count(".npz")
         assert missing.reason.endswith(".")
     assert verdict.verdict(verdict.compute(bare)).tone == "open"
+
+
+def test_a_loss_without_negatives_is_told_from_one_with(tmp_path: Path) -> None:
+    run = fake_run.make(tmp_path / "run")
+    info = json.loads((run / "run.json").read_text())
+    info["spaces"]["z"]["negatives"] = 0
+    (run / "run.json").write_text(json.dumps(info))
+    found = distributions.compute(Run.open(run))
+    assert not isinstance(found, Missing)
+    assert "its loss compares with no others" in str(distributions.draw(found))

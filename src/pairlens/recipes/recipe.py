@@ -35,10 +35,12 @@ class Recipe:
         return self.method.plan(self.views.plan(), self.views.augmentation(), self.views.size or 0)
 
     def negatives_of_a_query(self, part: int, images: int) -> int:
-        """How many negatives each query has, where `part` of the set's images are compared at a time.
+        """How many negatives each query's loss sees, where `part` of the set's images are compared at a time.
 
         The shared ones twice with the union queue (FT, Table 5); mixed in-batch negatives lose a few more to exclusion.
         """
+        if not self.method.contrasts:
+            return 0
         shared = self.method.shared_negatives(part, images)
         return self.selection.of((2 * shared if self._doubles else shared) + self.method.own_negatives)
 

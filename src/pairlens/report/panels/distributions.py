@@ -146,12 +146,17 @@ def _space(found: Distributions, space: Space) -> Html:
 
 
 def _facts(found: Distributions, space: Space, both: bool) -> Html:
-    words = ["Space ", user(space.name), f": each query has one positive and {count(space.negatives)} negatives"]
+    compared = (
+        f" and {count(space.negatives)} negatives" if space.negatives else ", and its loss compares with no others"
+    )
+    words = ["Space ", user(space.name), f": each query has one positive{compared}"]
     words.append(f", temperature {space.temperature:g}. " if space.temperature else ". ")
     if found.start:
         half = ", and each query has half as many negatives" if found.start.doubles else ""
         text = str(found.start)
         words.append(f"{text[0].upper()}{text[1:]}; until then before and after are the same{half}. ")
+    if not space.negatives:
+        words.append("Negatives that are shown nevertheless are other images: they tell whether all look alike. ")
     words.append("Point at a heat map, or move the slider, to choose the step. ")
     words.append("Filled curves are after the transform, dotted ones before it." if both else "")
     return tag("p", {"class": "aside"}, *words)
