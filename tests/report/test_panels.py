@@ -413,4 +413,4 @@ def test_a_loss_without_negatives_is_told_from_one_with(tmp_path: Path) -> None:
     (run / "run.json").write_text(json.dumps(info))
     found = distributions.compute(Run.open(run))
     assert not isinstance(found, Missing)
-    assert "its loss compares with no others" in str(distributions.draw(found))
+    assert "its loss compares with no others" in str(distributions.draw(found, "g"))
