@@ -132,7 +132,7 @@ def swav(
     ),
     transform: FeatureTransform = FeatureTransform(),
 ) -> Recipe:
-    """SwAV on ImageNet-100 (FT, Table 7: 82.1 %; with both transformations 83.2 %, with the positives' alone no figure).
+    """SwAV on ImageNet-100 (FT, Table 7: 82.1 %; with both transformations 83.2 %, of one alone no figure).
 
     FT, Table 7: ResNet-50, 200 epochs. Everything else is open there. SwAV's own for 200 epochs at batch 256 on
     ImageNet (Caron et al. 2020, and their code) is taken: LARS with a cosine from .6 to .0006, weight decay 1e-6, 3000
