@@ -13,14 +13,14 @@ from pairlens.data.images import ImageSet
 from pairlens.draw import Draw
 from pairlens.errors import InputError
 from pairlens.methods import Method, Parts
-from pairlens.methods.instdisc import InstDisc, InstDiscSettings, without_key
+from pairlens.methods.instdisc import InstDisc, InstDiscSettings
 from pairlens.negatives import Bank
 from pairlens.nets.branch import Branch
 from pairlens.nets.encoders import make_encoder
 from pairlens.nets.heads import linear_head
 from pairlens.pairs import Contrast, identity
 from pairlens.transforms import chain, negative_interpolation, positive_extrapolation
-from pairlens.views.plans import Augmentation, multi_crop, two_views, view_sizes
+from pairlens.views.plans import Augmentation, two_views
 
 B, S, D, N = 6, 16, 8, 24
 INDEX = torch.tensor([3, 20, 0, 7, 11, 5])
@@ -175,10 +175,39 @@ def test_the_first_epoch_may_only_fill_the_bank(make_draw) -> None:
         method.after_step(step)
         moved = [not torch.equal(p, old) for p, old in zip(method.parameters(), parameters, strict=True)]
         assert all(moved) if epoch else not any(moved)
-        assert bool(method.log_z.isnan()) == (epoch == 0)
         features = step.comparisons["z"].raw.query.detach()
         expected = torch.nn.functional.normalize(before + features, dim=1) if epoch else features
         torch.testing.assert_close(method.bank.vectors[INDEX], expected)
+
+
+def test_a_filled_banks_constant_is_that_of_each_step(draw: Draw) -> None:
+    """A constant kept from alike features would be far too large for features that are spread."""
+    method = method_of(InstDiscSettings(full=True, objective="nce", temperature=0.3, fill=True))
+    for seed in (1, 2):
+        raw = method(views_of(seed=seed), draw).comparisons["z"].raw
+        sums = (raw.query.detach().double() @ raw.negatives.double().T / 0.3).exp().masked_fill(raw.excluded, 0).sum(1)
+        assert method.log_z.item() == pytest.approx((sums.mean() * N / (N - 1)).log().item(), rel=1e-5)
+
+
+def test_after_some_training_nce_tells_data_from_noise(make_draw) -> None:
+    settings = InstDiscSettings(temperature=0.1, negatives=16, objective="nce", fill=True)
+    method = method_of(settings)
+    optimizer = torch.optim.AdamW(method.parameters(), 3e-3)
+    views = torch.randn(N, 3, 4, 4, generator=torch.Generator().manual_seed(3)).repeat_interleave(4, 2)
+    views, plain = views.repeat_interleave(4, 3), make_draw(N)
+    for epoch in range(40):
+        for index in torch.randperm(N, generator=plain.views).chunk(4):
+            noise = 0.2 * torch.randn(B, 3, S, S, generator=plain.views)
+            step_draw = Draw(index, plain.sizes[index], epoch, 0, plain.views, plain.features)
+            step = method({"query": views[index] + noise}, step_draw)
+            step.loss.backward()
+            optimizer.step()
+            method.after_step(step)
+            optimizer.zero_grad()
+    scores, log_noise = step.comparisons["z"].scores, math.log(16 / N) + method.log_z
+    data, noise = (torch.sigmoid(s / 0.1 - log_noise) for s in (scores.positive, scores.negative))
+    assert data.mean() > 0.5
+    assert noise[~scores.excluded].mean() < 0.1
 
 
 def test_transformed_pairs_are_compared_and_raw_features_stored(draw: Draw) -> None:
@@ -193,18 +222,6 @@ def test_transformed_pairs_are_compared_and_raw_features_stored(draw: Draw) -> N
     assert (comparison.scores.excluded | ~comparison.raw.excluded).all()
     method.after_step(step)
     torch.testing.assert_close(method.bank.vectors[INDEX], comparison.raw.query.detach())
-
-
-def test_its_plan_draws_what_the_recipe_draws_but_the_key(make_draw) -> None:
-    view = Augmentation()
-    assert tuple(view_sizes(without_key(two_views(view)), 32)) == ("query",)
-    plan = multi_crop(view, view, 2, 8)
-    assert tuple(view_sizes(without_key(plan), 32)) == ("query", "local_1", "local_2")
-    ours, theirs = without_key(plan)(make_draw(B)), plan(make_draw(B))
-    for name, params in ours.items():
-        assert params.size == theirs[name].size
-        for field, value in params.tensors().items():
-            assert torch.equal(value, theirs[name].tensors()[field])
 
 
 def test_how_many_negatives_a_query_has() -> None:

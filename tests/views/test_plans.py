@@ -19,6 +19,7 @@ from pairlens.views.plans import (
     two_views,
     view_sizes,
     weak_views,
+    without_key,
 )
 
 MakeDraw = Callable[..., Draw]
@@ -191,6 +192,17 @@ def test_a_plan_says_its_views_names_without_drawing(make_draw: MakeDraw) -> Non
     assert tuple(view_sizes(two_views(LOCAL), 32)) == ("query", "key")
     assert tuple(view_sizes(multi_crop(LOCAL, LOCAL, 2), 32)) == ("query", "key", "local_1", "local_2")
     assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_without_its_key_a_plan_draws_the_other_views_as_they_are(make_draw: MakeDraw) -> None:
+    assert tuple(view_sizes(without_key(two_views(LOCAL)), 32)) == ("query",)
+    plan = multi_crop(Augmentation(), LOCAL, 2, 8)
+    ours, theirs = without_key(plan)(make_draw(6)), plan(make_draw(6))
+    assert list(ours) == ["query", "local_1", "local_2"]
+    for name, params in ours.items():
+        assert params.size == theirs[name].size
+        for field, value in params.tensors().items():
+            assert torch.equal(value, theirs[name].tensors()[field])
 
 
 def test_a_size_survives_every_copy_of_the_parameters(make_draw: MakeDraw) -> None:

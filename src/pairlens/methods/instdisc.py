@@ -19,7 +19,7 @@ from pairlens.methods.crossed import encode_together
 from pairlens.negatives import Bank
 from pairlens.nets.branch import Branch
 from pairlens.pairs import Contrast, Pairs, Scores, Step
-from pairlens.views.plans import Augmentation, Plan
+from pairlens.views.plans import Augmentation, Plan, without_key
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,9 @@ class InstDisc(nn.Module):
             of the first step and kept from then on (Section 3.2).
         fill: only replace the random entries in the first epoch. Ours: untrained features of all images are alike, so
             all are pushed away from the entries of images already seen; with few steps an epoch this common motion
-            swamps the rest, and NCE, whose constant was estimated from random entries, may diverge.
+            swamps the rest. Z is then estimated anew in each step: a constant would be that of features still alike,
+            orders of magnitude too large for those that training spreads, or that of random entries, too small for
+            those that it begins with.
 
     Raises:
         InputError: the number of negatives is not positive.
@@ -126,7 +128,6 @@ class InstDisc(nn.Module):
         loss = comparison.loss
         if self.fill and draw.epoch == 0:
             loss = loss.detach().requires_grad_()  # reaches no parameter, so no optimiser moves one
-            self.log_z.fill_(torch.nan)
         return Step(loss, {"z": comparison}, draw, {"index": index, "features": next(iter(z.values())).detach()})
 
     def after_step(self, *steps: Step) -> None:
@@ -139,15 +140,9 @@ class InstDisc(nn.Module):
                 self.bank.update(index, features)
 
     def estimation(self, scores: Scores, temperature: float) -> Float[Tensor, ""]:
-        """The NCE loss; where the constant is not yet known, it is estimated from these scores and kept."""
+        """The NCE loss; its constant is estimated from these scores, unless it is known and to be kept."""
         images = len(self.bank.vectors)
         estimate = estimate_log_z(scores, temperature, images)
-        log_z = torch.where(self.log_z.isnan(), estimate, self.log_z)
+        log_z = estimate if self.fill else torch.where(self.log_z.isnan(), estimate, self.log_z)
         self.log_z.copy_(log_z)
         return nce(scores, temperature, images, log_z)
-
-
-def without_key(plan: Plan) -> Plan:
-    """The same views but for "key"; it is drawn and dropped, so the others are what they are in other methods."""
-
-    return lambda draw: {name: params for name, params in plan(draw).items() if name != "key"}

@@ -129,6 +129,11 @@ def multi_crop(view: Augmentation, local: Augmentation, count: int, size: int | 
     return plan
 
 
+def without_key(plan: Plan) -> Plan:
+    """The same views but for "key"; it is drawn and dropped, so the others are what they are in other methods."""
+    return lambda draw: {name: params for name, params in plan(draw).items() if name != "key"}
+
+
 def view_sizes(plan: Plan, size: int) -> dict[str, int]:
     """The sides of a plan's views by their names, in pixels; `size` of those that do not say theirs.
 
