@@ -62,6 +62,16 @@ def test_a_stored_queue_continues_identically(size: int, before: list[int], afte
         assert torch.equal(other.keys, queue.keys)
 
 
+@pytest.mark.parametrize("counts", [(5, 1, 1), (4, 3), (6, 1), (30,), (3, 30, 2)])
+def test_the_queue_knows_when_no_random_key_is_left(counts: tuple[int, ...]) -> None:
+    queue, seen = queue_of(7), 0
+    for count in counts:
+        assert bool(queue.full) == (seen >= 7)
+        queue.enqueue(numbered(seen, count))
+        seen += count
+    assert queue.full
+
+
 def test_the_queue_starts_as_random_unit_vectors_of_its_generator() -> None:
     before = torch.get_rng_state()
     queue = Queue(500, 16, torch.Generator().manual_seed(2))

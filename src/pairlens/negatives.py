@@ -9,7 +9,7 @@ from functools import lru_cache
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float, Int64
+from jaxtyping import Bool, Float, Int64
 from torch import Tensor, nn
 
 from pairlens.draw import Draw
@@ -23,7 +23,7 @@ BELOW_ALL = -32.0
 class Queue(nn.Module):
     """The last K keys, first in, first out (MoCo; FT's Z_neg, Section 4.2), in float32.
 
-    It starts as random unit vectors, as the MoCo authors' does. The write position lives on the device, so that
+    It starts as random unit vectors, as the MoCo authors' does. What was enqueued is counted on the device, so that
     enqueueing never waits for it; any batch size is taken, also one that does not divide K or exceeds it.
 
     Raises:
@@ -31,7 +31,7 @@ class Queue(nn.Module):
     """
 
     keys: Tensor  # [K, D]
-    position: Tensor  # [] where the next key goes
+    enqueued: Tensor  # [] keys so far
 
     def __init__(self, size: int, dim: int, generator: torch.Generator) -> None:
         if size <= 0 or dim <= 0:
@@ -39,7 +39,7 @@ class Queue(nn.Module):
         super().__init__()
         keys = torch.randn(size, dim, generator=generator, device=generator.device)
         self.register_buffer("keys", F.normalize(keys, dim=1))
-        self.register_buffer("position", torch.zeros((), dtype=torch.long, device=generator.device))
+        self.register_buffer("enqueued", torch.zeros((), dtype=torch.long, device=generator.device))
 
     @torch.no_grad()
     def enqueue(self, keys: Float[Tensor, "B D"]) -> None:
@@ -48,7 +48,17 @@ class Queue(nn.Module):
         keys = keys[-size:]
         where = (self.position + torch.arange(len(keys), device=keys.device)) % size
         self.keys.index_copy_(0, where, keys.to(self.keys.dtype))
-        self.position.copy_((self.position + len(keys)) % size)
+        self.enqueued.add_(len(keys))
+
+    @property
+    def position(self) -> Int64[Tensor, ""]:
+        """Where the next key goes."""
+        return self.enqueued % len(self.keys)
+
+    @property
+    def full(self) -> Bool[Tensor, ""]:
+        """Whether no random key is left."""
+        return self.enqueued >= len(self.keys)
 
 
 class Bank(nn.Module):

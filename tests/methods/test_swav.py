@@ -162,15 +162,23 @@ def test_the_prototypes_start_as_different_unit_vectors() -> None:
 
 
 def test_stored_features_help_with_the_codes_when_they_are_enough_and_it_is_time(make_draw) -> None:
-    for epoch, step, helps in ((0, 9, False), (1, 1, False), (1, 2, True), (2, 9, True)):
+    stored, z = unit(2 * B, 5), unit(B, 6)
+    for epoch, count, helps in ((0, 2 * B, False), (1, 2 * B - 1, False), (1, 2 * B, True), (2, 2 * B, True)):
         method = swav_of(codes_queue=2 * B, queue_start=1)
-        stored = unit(2 * B, 5)
-        method.stores["key"].enqueue(stored)
-        z = unit(B, 6)
+        method.stores["key"].enqueue(stored[:count])
         rows = torch.cat([z, stored]) if helps else z
         expected = scaled(rows @ method.prototypes.detach().T, 0.05, 3)[:B]
-        codes = method.codes("key", z, make_draw(B, epoch=epoch, step=step))
+        codes = method.codes("key", z, make_draw(B, epoch=epoch))
         torch.testing.assert_close(codes.double(), expected, rtol=1e-4, atol=1e-6)
+
+
+def test_parts_of_one_step_fill_the_store_together(make_draw) -> None:
+    method = swav_of(codes_queue=2 * B)
+    method.after_step(*[method(views_of(seed=i), make_draw(B)) for i in (1, 2)])
+    z, stored = unit(B, 6), method.stores["key"].keys
+    expected = scaled(torch.cat([z, stored]) @ method.prototypes.detach().T, 0.05, 3)[:B]
+    codes = method.codes("key", z, make_draw(B, step=1))
+    torch.testing.assert_close(codes.double(), expected, rtol=1e-4, atol=1e-6)
 
 
 def test_raw_features_of_every_part_are_stored_by_view(make_draw) -> None:
@@ -184,7 +192,7 @@ def test_raw_features_of_every_part_are_stored_by_view(make_draw) -> None:
 
 def test_a_state_dict_holds_prototypes_and_stored_features() -> None:
     names = set(swav_of(codes_queue=4).state_dict())
-    assert {"prototypes", "stores.query.keys", "stores.key.keys", "stores.key.position"} <= names
+    assert {"prototypes", "stores.query.keys", "stores.key.keys", "stores.key.enqueued"} <= names
 
 
 @pytest.mark.parametrize(

@@ -53,7 +53,10 @@ def same_image(batch: int, queries: int, keys: int, device: torch.device) -> Boo
 
 
 def encode_together(branch: Branch, views: Mapping[str, Tensor]) -> dict[str, Float[Tensor, "B D"]]:
-    """Unit embeddings of every view; views of one size go through the branch, and its normalisation, as one batch."""
+    """Unit embeddings of every view; views of one size go through the branch, and its normalisation, as one batch.
+
+    So a head that is normalised runs once for each size, too, where SwAV's authors run it once over all crops.
+    """
     sizes = {name: view.shape[-1] for name, view in views.items()}
     embedded: dict[str, Tensor] = {}
     for size in dict.fromkeys(sizes.values()):

@@ -99,7 +99,8 @@ class SwAV(nn.Module):
         raw = batch_pairs(z, keys)
         transformed = self.contrast.transform(raw, draw)
         targets = torch.cat([codes[key] for _, key in crossed(z, keys)])
-        prototypes = self.prototypes.detach() if self.frozen(draw) else self.prototypes
+        frozen = draw.step < self.settings.freeze_prototypes
+        prototypes = self.prototypes.detach() if frozen else self.prototypes
         loss = swapped_prediction(transformed.query, targets, prototypes, self.contrast.temperature)
         with torch.no_grad():
             scores = score(transformed)
@@ -109,14 +110,13 @@ class SwAV(nn.Module):
     @torch.no_grad()
     def codes(self, view: str, z: Float[Tensor, "B D"], draw: Draw) -> Float[Tensor, "B P"]:
         """The codes of a large view, made together with its stored features once those are full and asked for."""
-        stored = self.stores[view].keys if view in self.stores else z[:0]
-        ready = draw.epoch >= self.settings.queue_start and draw.step * len(z) >= len(stored)
-        rows = torch.cat([z, stored]) if ready else z
-        return sinkhorn(rows @ self.prototypes.T, self.settings.epsilon, self.settings.sinkhorn)[: len(z)]
-
-    def frozen(self, draw: Draw) -> bool:
-        """Whether the prototypes are not learnt in this step."""
-        return draw.step < self.settings.freeze_prototypes
+        o = self.settings
+        alone = sinkhorn(z @ self.prototypes.T, o.epsilon, o.sinkhorn)
+        if view not in self.stores or draw.epoch < o.queue_start:
+            return alone
+        rows = torch.cat([z, self.stores[view].keys])
+        together = sinkhorn(rows @ self.prototypes.T, o.epsilon, o.sinkhorn)[: len(z)]
+        return torch.where(self.stores[view].full, together, alone)  # only the device knows whether it is full
 
     @torch.no_grad()
     def after_step(self, *steps: Step) -> None:
@@ -124,7 +124,7 @@ class SwAV(nn.Module):
         for step in steps:
             for view, store in self.stores.items():
                 store.enqueue(step.kept[view])
-        if not self.frozen(steps[0].draw):
+        if steps[0].draw.step >= self.settings.freeze_prototypes:
             self.prototypes.copy_(F.normalize(self.prototypes, dim=1))
 
 
