@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from pairlens.errors import InputError
-from pairlens.nets.heads import linear_head, mlp_head
+from pairlens.nets.heads import linear, linear_head, mlp_head
 
 
 def generator(seed=0):
@@ -35,6 +35,24 @@ def test_mlp_head_has_the_layers_asked_for(layers, batch_norm):
     assert sum(isinstance(m, nn.ReLU) for m in head) == layers - 1
     assert isinstance(head[-1], nn.Linear)
     assert head(torch.randn(8, 48)).shape == (8, 16)
+
+
+@pytest.mark.parametrize("output_norm", [False, True])
+def test_a_head_is_normalised_in_parts_of_the_batch(output_norm):
+    split, plain = (
+        mlp_head(48, 32, 16, batch_norm=True, output_norm=output_norm, splits=splits, generator=generator())
+        for splits in (2, 1)
+    )
+    x = torch.randn(8, 48, generator=generator(1))
+    torch.testing.assert_close(split(x), torch.cat([plain(x[:4]), plain(x[4:])]))
+    assert (split(x) - plain(x)).abs().max() > 0.01
+    assert split.state_dict().keys() == plain.state_dict().keys()
+
+
+@pytest.mark.parametrize(("inputs", "outputs"), [(0, 4), (4, 0), (4, -2)])
+def test_a_layer_without_units_is_refused(inputs, outputs):
+    with pytest.raises(InputError, match=f"linear layer of {inputs} inputs and {outputs} outputs cannot be made"):
+        linear(inputs, outputs, generator())
 
 
 def test_weights_have_torchs_default_distribution():

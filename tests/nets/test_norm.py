@@ -3,7 +3,7 @@ import torch
 from torch import nn
 
 from pairlens.errors import InputError
-from pairlens.nets.norm import SplitBatchNorm2d
+from pairlens.nets.norm import SplitBatchNorm1d, SplitBatchNorm2d
 
 
 def generator(seed=0):
@@ -32,6 +32,18 @@ def test_equals_a_plain_one_on_every_part(format):
     torch.testing.assert_close(split.weight.grad, plain.weight.grad)
     assert split(x).is_contiguous(memory_format=format)
     assert not torch.allclose(split(x), plain(x))
+
+
+@pytest.mark.parametrize("affine", [True, False])
+def test_rows_are_normalised_as_images_of_one_position_are(affine):
+    rows, images = SplitBatchNorm1d(6, 4, affine=affine), SplitBatchNorm2d(6, 4, affine=affine)
+    x = torch.randn(12, 6, generator=generator()) + torch.arange(12)[:, None]
+    z = rows(x)
+    torch.testing.assert_close(z, images(x[:, :, None, None])[:, :, 0, 0])
+    torch.testing.assert_close(z, torch.cat([nn.BatchNorm1d(6, affine=affine)(part) for part in x.split(3)]))
+    torch.testing.assert_close(rows.running_var, images.running_var)
+    assert isinstance(rows, nn.BatchNorm1d)
+    assert (rows.weight is not None) == affine
 
 
 def test_running_statistics_move_towards_the_mean_over_parts():

@@ -1,6 +1,6 @@
 """Batch normalisation within parts of a batch, as if every part lay on a GPU of its own.
 
-B images, C channels, H x W positions.
+B images, C channels, H x W positions (or none: [B, C]).
 """
 
 import torch
@@ -11,27 +11,23 @@ from torch.nn import functional as F
 from pairlens.errors import InputError
 
 
-class SplitBatchNorm2d(nn.BatchNorm2d):
-    """Batch normalisation in `splits` equal, consecutive parts of the batch, each with its own statistics.
-
-    MoCo (Section 3.3, "Shuffling BN") needs it: where query and key share batch statistics, the network can tell a
-    positive by them. On one device the parts stand for the GPUs. The running statistics move once a step, towards the
-    mean over the parts of their means and of their unbiased variances; in eval mode, and in the state dict, this is a
-    plain `BatchNorm2d`. Use it as a norm: `functools.partial(SplitBatchNorm2d, splits=8)`.
-    """
+class _SplitBatchNorm(nn.modules.batchnorm._BatchNorm):
+    """What maps [B, C, H, W] and [B, C] share; torch's own classes, which come second, say which of them it takes."""
 
     running_mean: Tensor
     running_var: Tensor
     num_batches_tracked: Tensor
     momentum: float
 
-    def __init__(self, features: int, splits: int, eps: float = 1e-5, momentum: float = 0.1) -> None:
-        super().__init__(features, eps=eps, momentum=momentum)
+    def __init__(
+        self, features: int, splits: int, eps: float = 1e-5, momentum: float = 0.1, affine: bool = True
+    ) -> None:
+        super().__init__(features, eps=eps, momentum=momentum, affine=affine)
         if splits < 1:
             raise InputError(f"batch normalisation cannot have {splits} splits; use 1 or more")
         self.splits = splits
 
-    def forward(self, input: Float[Tensor, "B C H W"]) -> Float[Tensor, "B C H W"]:
+    def forward(self, input: Float[Tensor, "B C *_"]) -> Float[Tensor, "B C *_"]:
         """Normalise; in training mode every part by itself.
 
         Raises:
@@ -59,3 +55,17 @@ class SplitBatchNorm2d(nn.BatchNorm2d):
     def extra_repr(self) -> str:
         """The layer's settings, for `print`."""
         return f"{super().extra_repr()}, splits={self.splits}"
+
+
+class SplitBatchNorm2d(_SplitBatchNorm, nn.BatchNorm2d):
+    """Batch normalisation of [B, C, H, W] in `splits` equal, consecutive parts, each with its own statistics.
+
+    MoCo (Section 3.3, "Shuffling BN") needs it: where query and key share batch statistics, the network can tell a
+    positive by them. On one device the parts stand for the GPUs. The running statistics move once a step, towards the
+    mean over the parts of their means and of their unbiased variances; in eval mode, and in the state dict, this is a
+    plain `BatchNorm2d`. Use it as a norm: `functools.partial(SplitBatchNorm2d, splits=8)`.
+    """
+
+
+class SplitBatchNorm1d(_SplitBatchNorm, nn.BatchNorm1d):
+    """The same for [B, C], as in a head."""
