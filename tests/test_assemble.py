@@ -15,20 +15,24 @@ from pairlens.data.images import ImageSet
 from pairlens.draw import Draw
 from pairlens.environment import describe
 from pairlens.errors import InputError
+from pairlens.idle import check_effect
 from pairlens.methods.instdisc import InstDiscSettings
+from pairlens.methods.mochi import MoCHiSettings
 from pairlens.methods.moco import MoCoSettings
 from pairlens.nets.norm import SplitBatchNorm2d
 from pairlens.optim import OptimizerName
 from pairlens.place import Place, find_place
-from pairlens.recipes import cifar10, flatten
-from pairlens.recipes.general import byol, instdisc, moco_v2, simclr
+from pairlens.recipes import cifar10, flatten, imagenet100
+from pairlens.recipes.general import byol, infomin, instdisc, mochi, moco_v2, simclr
 from pairlens.recipes.recipe import Recipe
+from pairlens.recipes.small import OPTIMISATION
 from pairlens.settings import FeatureTransform, Machine, Network, Optimisation, Selection, Views
 from pairlens.train import Outcome, Training, fit
 
 CPU = Place(torch.device("cpu"), torch.float32, threads=1, compile=False)
 GPU = Place(torch.device("cuda"), torch.bfloat16, threads=1, compile=False)  # chosen for, not used
 SMALL = Network("resnet8w", "small", hidden=16, dim=8, splits=2)
+LINEAR = Network("resnet8w", "small", head="linear", dim=8, splits=2)
 
 
 def images_of(count: int = 32, side: int = 16) -> ImageSet:
@@ -296,7 +300,7 @@ def test_heads_have_the_layers_asked_for(network: Network, layers: list[str]) ->
 
 
 def test_an_epoch_that_only_fills_a_bank_is_not_the_only_one() -> None:
-    filling = instdisc(network=replace(SMALL, head="linear"), optimisation=Optimisation(epochs=1, batch=8))
+    filling = instdisc(network=LINEAR, optimisation=Optimisation(epochs=1, batch=8))
     with pytest.raises(InputError, match="with epochs 1 nothing is learned, because this method"):
         training_of(filling)
     assert training_of(replace(filling, method=InstDiscSettings())).steps == 4
@@ -312,10 +316,12 @@ def test_an_mlp_head_has_a_hidden_layer() -> None:
         training_of(moco_v2(network=replace(SMALL, layers=1)))
 
 
-@pytest.mark.parametrize(("name", "value"), [("layers", 3), ("head_norm", "hidden"), ("head_norm", "all")])
+@pytest.mark.parametrize(
+    ("name", "value"), [("layers", 3), ("head_norm", "hidden"), ("head_norm", "all"), ("hidden", 16)]
+)
 def test_a_linear_head_takes_no_argument_of_an_mlp(name: str, value: object) -> None:
-    with pytest.raises(InputError, match=f"^{name} shapes an MLP head, and a linear head has no such thing; leave one"):
-        training_of(moco_v2(network=replace(SMALL, head="linear", **{name: value})))
+    with pytest.raises(InputError, match=f"^{name} shapes the hidden layers of an MLP head, and this one is linear; "):
+        training_of(moco_v2(network=replace(LINEAR, **{name: value})))
 
 
 @pytest.mark.parametrize("recipe", [byol, cifar10.simsiam])
@@ -325,6 +331,79 @@ def test_what_a_recipe_brought_for_its_own_head_is_dropped_by_a_linear_one(recip
     made = resolve(recipe(network=replace(usual, head="linear", encoder="resnet8w")), images_of(), CPU)
     assert (made.network.head, made.network.layers, made.network.head_norm) == ("linear", 2, "none")
     assert resolve(recipe(), images_of(), CPU).network.head_norm == usual.head_norm
+
+
+BROUGHT: list[tuple[Recipe, str, str, object]] = [
+    (cifar10.moco_v2(optimisation=replace(OPTIMISATION, schedule="constant")), "optimisation", "floor", 0.0),
+    (imagenet100.swav(views=replace(imagenet100.swav().views, locals=0)), "views", "local_size", None),
+    (infomin(views=replace(infomin().views, jitter_probability=0.0)), "views", "jitter", Views.jitter),
+]
+
+
+@pytest.mark.parametrize(("recipe", "group", "name", "default"), BROUGHT, ids=[b[2] for b in BROUGHT])
+def test_what_a_recipe_brought_for_what_is_switched_off_is_dropped(
+    recipe: Recipe, group: str, name: str, default: object
+) -> None:
+    assert getattr(getattr(recipe, group), name) != default
+    made = resolve(recipe, images_of(), CPU)
+    assert getattr(getattr(made, group), name) == default
+    check_effect(made.views)
+    check_effect(made.optimisation)
+
+
+def test_a_local_size_without_local_views_is_not_dropped_but_refused() -> None:
+    with pytest.raises(InputError, match=r"^local_size shapes the small views, and there are none; ask for some with"):
+        training_of(simclr(views=Views(local_size=8)))
+
+
+def test_a_floor_of_another_schedule_than_the_cosine_is_refused() -> None:
+    with pytest.raises(InputError, match=r"^floor is where a cosine ends, and the schedule is steps; choose"):
+        training_of(small(schedule="steps", floor=0.1))
+
+
+@pytest.mark.parametrize("start", [2, 7])
+def test_a_feature_transformation_that_never_starts_is_refused(start: int) -> None:
+    recipe = replace(small(epochs=2), transform=FeatureTransform(interpolate=1.6, ft_start=start))
+    with pytest.raises(InputError, match=f"starts at epoch {start} is never applied in 2 epochs; train longer"):
+        training_of(recipe)
+    training_of(replace(recipe, transform=FeatureTransform(interpolate=1.6, ft_start=1)))
+
+
+SELECTABLE: dict[str, tuple[Recipe, int]] = {  # with 4 images at a time, of 32
+    "batch": (simclr(network=SMALL), 6),
+    "queue": (moco_v2(network=SMALL, method=MoCoSettings(negatives=16)), 16),
+    "union": (
+        moco_v2(
+            network=SMALL,
+            method=MoCoSettings(negatives=16),
+            transform=FeatureTransform(interpolate=1.6, union=True),
+        ),
+        32,
+    ),
+    "own": (mochi(network=SMALL, method=MoCHiSettings(negatives=16, hardest=8, mixed=3, query_mixed=2)), 21),
+    "bank": (instdisc(network=LINEAR, method=InstDiscSettings(full=True)), 31),
+}
+
+
+@pytest.mark.parametrize("select", ["hardest", "semi_hard", "uniform"])
+@pytest.mark.parametrize(("recipe", "there"), SELECTABLE.values(), ids=list(SELECTABLE))
+def test_no_more_negatives_are_selected_than_there_are(
+    monkeypatch: pytest.MonkeyPatch, recipe: Recipe, there: int, select: Any
+) -> None:
+    recipe = replace(recipe, optimisation=Optimisation(epochs=1, batch=8, accumulate=2))
+    t = training_of(replace(recipe, selection=Selection(select, there)))
+    widths: set[int] = set()
+    fit(t, [lambda t, outcome: widths.add(outcome.parts[-1].comparisons["z"].scores.negative.shape[1])])
+    assert widths == {there}
+    monkeypatch.setattr("pairlens.assemble.make_branch", None)  # nothing is made
+    said = f"^{there + 1} negatives cannot be selected of the {there} that each query has; ask for fewer, or give more"
+    with pytest.raises(InputError, match=said) as caught:
+        training_of(replace(recipe, selection=Selection(select, there + 1)))
+    assert "\n" not in str(caught.value)
+
+
+def test_more_ranks_may_be_drawn_than_there_are() -> None:
+    training_of(simclr(network=SMALL, optimisation=Optimisation(epochs=1, batch=8), selection=Selection("skewed", 50)))
 
 
 def test_a_fixed_head_that_is_normalised_still_counts_its_features() -> None:
@@ -338,7 +417,7 @@ def test_a_fixed_head_that_is_normalised_still_counts_its_features() -> None:
 
 
 @pytest.mark.parametrize("optimizer", ["sgd", "adamw", "lars"])
-@pytest.mark.parametrize("network", [replace(SMALL, head="linear"), replace(SMALL, layers=3)], ids=["linear", "mlp"])
+@pytest.mark.parametrize("network", [LINEAR, replace(SMALL, layers=3)], ids=["linear", "mlp"])
 def test_a_fixed_head_is_bitwise_what_was_drawn_in_both_branches(network: Network, optimizer: OptimizerName) -> None:
     recipe = small(epochs=5, optimizer=optimizer, weight_decay=0.1)
     t = training_of(replace(recipe, network=replace(network, fixed_head=True)))

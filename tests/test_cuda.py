@@ -35,7 +35,7 @@ def training_of(place: Place, seed: int = 0, select: str = "all", local: int = 0
     images = ImageSet(pixels, torch.full((128, 2), 16), [str(i) for i in range(128)])
     recipe = moco_v2(
         method=MoCoSettings(negatives=40, symmetric=local > 0),
-        views=Views(locals=local, local_size=8),
+        views=Views(locals=local, local_size=8 if local else None),
         selection=Selection(select),
         network=Network("resnet8w", "small", hidden=16, dim=8, splits=2),
         optimisation=Optimisation(epochs=100, batch=16),

@@ -146,7 +146,8 @@ def test_recipes_are_named_after_data_and_method() -> None:
 @pytest.mark.parametrize("name", RECIPES)
 def test_every_recipe_trains_a_step_on_tiny_images(name: str) -> None:
     plain = find_recipe(name)()
-    small = {"encoder": "resnet8w", "stem": "small", "hidden": 16, "dim": 8, "splits": 1}
+    small = {"encoder": "resnet8w", "stem": "small", "dim": 8, "splits": 1}
+    small |= {"hidden": 16} if plain.network.head == "mlp" else {}
     tiny = {"size": 16, "locals": min(1, plain.views.locals), "local_size": None}
     few = {"negatives": 8, "hardest": 4, "mixed": 2, "query_mixed": 1}
     few |= {"prototypes": 4, "codes_queue": 8, "predictor_hidden": 8}
@@ -324,3 +325,59 @@ def test_a_union_queue_cannot_be_mined_by_raw_scores() -> None:
         general.moco_v2(transform=union, selection=raw).contrast()
     assert general.moco_v2(transform=FeatureTransform(interpolate=1.6), selection=raw).contrast().mine_on == "raw"
     assert general.moco_v2(transform=union, selection=Selection("skewed")).contrast().select is not None
+
+
+WITHOUT = [
+    name for name in RECIPES if not find_recipe(name)().method.contrasts and "transform" in defaults(RECIPES[name])
+]
+
+
+@pytest.mark.parametrize("name", WITHOUT)
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"negatives_see": "raw"}, "compares with no negatives, so what negatives_see has no effect; leave it out"),
+        ({"gradient": "both"}, "carry no gradient, so gradient both is the same as query; leave it out"),
+        ({"interpolate": 1.6}, "compares with no negatives, so mixing them has no effect"),
+    ],
+)
+def test_a_loss_without_negatives_refuses_what_acts_on_them(name: str, arguments: dict, message: str) -> None:
+    assert find_recipe(name)(transform=FeatureTransform(extrapolate=2.0)).contrast().transform is not identity
+    with pytest.raises(InputError, match=message) as caught:
+        find_recipe(name)(transform=FeatureTransform(extrapolate=2.0, **arguments)).contrast()
+    assert name in str(caught.value)
+
+
+@pytest.mark.parametrize("gradient", ["query", "both", "one_sided"])
+def test_a_loss_with_negatives_takes_them(gradient: Any) -> None:
+    transform = FeatureTransform(extrapolate=2.0, gradient=gradient, negatives_see="raw")
+    assert general.simclr(transform=transform).contrast().transform is not identity
+
+
+@pytest.mark.parametrize("name", ["byol", "simsiam"])
+def test_both_is_query_where_keys_carry_no_gradient(name: str) -> None:
+    images = ImageSet(
+        torch.randint(0, 256, (8, 3, 16, 16), generator=torch.Generator().manual_seed(0)).byte(),
+        torch.full((8, 2), 16),
+        list("abcdefgh"),
+    )
+    recipe = find_recipe(name)(
+        network=replace(find_recipe(name)().network, encoder="resnet8w", hidden=16, dim=8),
+        optimisation=Optimisation(epochs=2, batch=8),
+    )
+    found = {}
+    for gradient in ("query", "both", "one_sided"):
+        t = assemble(resolve(recipe, images, CPU), images, CPU, seed=0)
+        transform = FeatureTransform(extrapolate=2.0, gradient=gradient, renormalise=True).transform()
+        t.method.contrast = replace(t.method.contrast, transform=transform)
+        fit(t)
+        found[gradient] = torch.cat([p.detach().flatten() for p in t.method.online.parameters()])
+    assert torch.equal(found["both"], found["query"])
+    assert not torch.equal(found["one_sided"], found["query"])
+
+
+def test_raw_scores_are_those_after_a_transformation_that_is_not_there() -> None:
+    raw = Selection("hardest", mine_on="raw")
+    with pytest.raises(InputError, match="ranks by the scores before the feature transformation, and there is none"):
+        general.moco_v2(selection=raw).contrast()
+    assert general.moco_v2(selection=raw, transform=FeatureTransform(extrapolate=2.0)).contrast().mine_on == "raw"

@@ -6,9 +6,10 @@ import pytest
 import torch
 
 from pairlens.errors import InputError
+from pairlens.idle import check_effect, without_brought
 from pairlens.negatives import hardest, semi_hard, skewed, uniform
 from pairlens.pairs import Scores, Select, identity
-from pairlens.settings import FeatureTransform, Selection
+from pairlens.settings import FeatureTransform, Optimisation, Selection, Views
 
 
 def test_nothing_asked_for_is_the_identity() -> None:
@@ -45,6 +46,48 @@ def test_an_argument_without_effect_is_refused(arguments: dict) -> None:
 )
 def test_an_argument_with_effect_is_taken(arguments: dict) -> None:
     assert FeatureTransform(**arguments).transform() is not identity
+
+
+@pytest.mark.parametrize(
+    ("views", "message"),
+    [
+        (
+            Views(local_crop=(0.1, 0.2)),
+            "local_crop shapes the small views, and there are none; ask for some with locals",
+        ),
+        (Views(local_size=16), "local_size shapes the small views"),
+        (Views(randaugment_magnitude=5.0), "randaugment_magnitude shapes RandAugment, which is off; add randaugment"),
+        (Views(jitter=(0.8, 0.8, 0.8, 0.2), jitter_probability=0.0), "jitter shapes the colour jitter, whose prob"),
+        (Views(jitter=(0.0, 0.0, 0.0, 0.0), jitter_probability=1.0), "jitter_probability is the colour jitter's, whos"),
+    ],
+)
+def test_an_argument_of_views_that_are_not_made_is_refused(views: Views, message: str) -> None:
+    with pytest.raises(InputError, match=f"^{message}") as caught:
+        replace(views, size=16, blur=0.0).plan()
+    assert str(caught.value).endswith(", or leave it out")
+
+
+@pytest.mark.parametrize(
+    "views",
+    [
+        Views(locals=1, local_crop=(0.1, 0.2), local_size=16),
+        Views(randaugment=1, randaugment_magnitude=5.0),
+        Views(jitter_probability=0.0),
+        Views(jitter=(0.0, 0.0, 0.0, 0.0)),
+        Views(jitter=(0.0, 0.0, 0.0, 0.0), jitter_probability=0.0),
+    ],
+)
+def test_an_argument_of_views_that_are_made_is_taken(views: Views) -> None:
+    replace(views, size=16, blur=0.0).plan()
+
+
+def test_what_was_brought_is_dropped_and_what_was_given_is_not() -> None:
+    usual = Optimisation(floor=0.1)
+    assert without_brought(usual, usual) == usual
+    assert without_brought(replace(usual, schedule="steps"), usual).floor == 0
+    given = without_brought(Optimisation(schedule="steps", floor=0.2), usual)
+    with pytest.raises(InputError, match=r"^floor is where a cosine ends, and the schedule is steps"):
+        check_effect(given)
 
 
 def test_opposites_exclude_each_other() -> None:

@@ -13,6 +13,7 @@ from torch import nn
 from pairlens.data.images import ImageSet
 from pairlens.data.loader import Batches
 from pairlens.errors import InputError
+from pairlens.idle import check_effect, without_brought
 from pairlens.methods import Parts, power_of_two
 from pairlens.nets.backbones import is_backbone
 from pairlens.nets.branch import Branch
@@ -36,8 +37,6 @@ PURPOSES = ("weights", "order", "views", "features", "queue")
 """What randomness is for; each purpose has a generator of its own."""
 OWN = ("stem", "splits", "zero_init_residual")
 """Arguments that shape our own encoders, and nothing of another library's."""
-MLP = ("layers", "head_norm")
-"""Arguments that shape an MLP head, and nothing of a linear one."""
 
 
 def resolve(recipe: Recipe, images: ImageSet, place: Place) -> Recipe:
@@ -47,8 +46,15 @@ def resolve(recipe: Recipe, images: ImageSet, place: Place) -> Recipe:
     a GPU. A CPU gets resnet8w, batches of 128 (in short trainings many steps count for more than large batches) and as
     many epochs as take a few minutes; a GPU resnet18, 256 and 200 epochs. The queue takes at most half the set, so that
     few of its keys are views of the query's own image. A set too small for batches with two images in each split is
-    normalised whole.
+    normalised whole. What the recipe brought for something that is switched off is dropped.
     """
+    usual = RECIPES[recipe.name]() if recipe.name in RECIPES else recipe
+    recipe = replace(
+        recipe,
+        views=without_brought(recipe.views, usual.views),
+        network=without_brought(recipe.network, usual.network),
+        optimisation=without_brought(recipe.optimisation, usual.optimisation),
+    )
     count, stored = len(images), min(images.pixels.shape[2:])
     gpu = place.device.type == "cuda"
     size = _or(recipe.views.size, min(stored, 224 if gpu else 64))
@@ -56,9 +62,9 @@ def resolve(recipe: Recipe, images: ImageSet, place: Place) -> Recipe:
         recipe.views,
         size=size,
         blur=_or(recipe.views.blur, 0.5 if size > 64 else 0.0),
-        local_size=_or(recipe.views.local_size, max(8, 8 * round(size * 3 / 7 / 8))) if recipe.views.locals else None,
+        local_size=_or(recipe.views.local_size, max(8, 8 * round(size * 3 / 7 / 8)) if recipe.views.locals else None),
     )
-    network = _resolve_network(recipe, size, gpu)
+    network = _resolve_network(recipe.network, usual.network, size, gpu)
     batch = _or(recipe.optimisation.batch, min(256 if gpu else 128, count, max(2, power_of_two(count // 2))))
     pixels = count * max(1, size) ** 2
     least = 1 + recipe.method.idle_epochs
@@ -77,21 +83,16 @@ def resolve(recipe: Recipe, images: ImageSet, place: Place) -> Recipe:
     return replace(recipe, method=method, views=views, network=network, optimisation=optimisation)
 
 
-def _resolve_network(recipe: Recipe, size: int, gpu: bool) -> Network:
-    """Choose encoder and stem; drop what the recipe brought and another library's encoder or a linear head has not.
+def _resolve_network(network: Network, usual: Network, size: int, gpu: bool) -> Network:
+    """Choose encoder and stem; drop what the recipe brought, its usual network, and another library's has not.
 
     A path of weights is made absolute, so that the run can be resumed from any folder.
     """
-    network = recipe.network
     if network.weights not in (None, PRETRAINED) and Path(network.weights).expanduser().exists():
         network = replace(network, weights=str(Path(network.weights).expanduser().resolve()))
-    foreign = is_backbone(network.encoder or "")
-    usual = RECIPES[recipe.name]().network if recipe.name in RECIPES else Network()
-    idle = (*(OWN if foreign else ()), *(MLP if network.head == "linear" else ()))
-    brought = [name for name in idle if getattr(network, name) == getattr(usual, name)]
-    network = replace(network, **{name: getattr(Network, name) for name in brought})
-    if foreign:
-        return network
+    if is_backbone(network.encoder or ""):
+        brought = [name for name in OWN if getattr(network, name) == getattr(usual, name)]
+        return replace(network, **{name: getattr(Network, name) for name in brought})
     return replace(
         network,
         encoder=network.encoder or ("resnet18" if gpu else "resnet8w"),
@@ -184,6 +185,7 @@ def make_branch(
             layers=network.layers,
             batch_norm=network.head_norm != "none",
             output_norm=network.head_norm == "all",
+            splits=network.splits,
             generator=generator,
         )
     return Branch(encoder, {"z": head.requires_grad_(not network.fixed_head)}, precision)
@@ -222,11 +224,13 @@ def _check(recipe: Recipe, images: ImageSet) -> None:
             f"with epochs {o.epochs} nothing is learned, because this method's first epoch only fills its bank; train "
             "longer, or fill nothing (--no-fill)"
         )
-    for name in MLP if recipe.network.head == "linear" else ():
-        if getattr(recipe.network, name) != getattr(Network, name):
-            raise InputError(
-                f"{name} shapes an MLP head, and a linear head has no such thing; leave one of the two out"
-            )
+    check_effect(recipe.network)
+    check_effect(o)
+    if 0 < (o.epochs or 0) <= recipe.transform.ft_start:
+        raise InputError(
+            f"a feature transformation that starts at epoch {recipe.transform.ft_start} is never applied in {o.epochs} "
+            "epochs; train longer, or start earlier"
+        )
     if (o.batch or 0) % o.accumulate:
         raise InputError(f"a batch of {o.batch} cannot be cut in {o.accumulate} equal parts; choose a divisor")
     part, splits = (o.batch or 0) // o.accumulate, recipe.network.splits
@@ -237,6 +241,7 @@ def _check(recipe: Recipe, images: ImageSet) -> None:
             f"{part} images at a time give no {splits} equal splits of 2 or more to normalise; choose a batch that is "
             f"a multiple of {splits} and at least {2 * splits}, fewer splits, or fewer accumulated parts"
         )
+    recipe.check_selection(part, len(images))
     if (recipe.views.size or 0) < 2:
         raise InputError("views of 1 pixel show nothing; choose a size of 2 at least, and better 16 or more")
     if not math.isfinite(o.warmup) or o.warmup < 0:

@@ -1,25 +1,19 @@
-"""Groups of arguments that recipes share. Every field is a flag of `pairlens train`; None is chosen from the data."""
+"""Groups of arguments that recipes share. Every field is a flag of `pairlens train`; None is chosen from the data.
 
+Those that act between embedding and loss stand in `reshape`.
+"""
+
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from pairlens.errors import InputError
-from pairlens.negatives import hardest, semi_hard, skewed, uniform
+from pairlens.idle import check_effect
 from pairlens.optim import OptimizerName
-from pairlens.pairs import Mining, Select, Transform, identity
-from pairlens.transforms import (
-    Gradient,
-    NegativesSee,
-    Per,
-    chain,
-    negative_extrapolation,
-    negative_interpolation,
-    positive_extrapolation,
-    positive_interpolation,
-    starting_at,
-)
+from pairlens.reshape import FeatureTransform, Selection
 from pairlens.views.crops import random_resized_crop
 from pairlens.views.plans import Augmentation, Plan, multi_crop, two_views
+
+__all__ = ["FeatureTransform", "Machine", "Network", "Optimisation", "Selection", "Views"]
 
 
 @dataclass(frozen=True)
@@ -48,6 +42,14 @@ class Network:
     """Parts of a batch that are normalised apart, as on so many devices; with 2 or more MoCo shuffles its keys."""
     weights: str | None = None
     """Begin with these: "pretrained" (timm's or torchvision's own), a .safetensors or .pth file, or a run's folder."""
+
+    @property
+    def idle(self) -> Mapping[str, str]:
+        """A linear head has no hidden layers."""
+        if self.head == "mlp":
+            return {}
+        why = "shapes the hidden layers of an MLP head, and this one is linear; choose head mlp"
+        return dict.fromkeys(("layers", "hidden", "head_norm"), why)
 
 
 @dataclass(frozen=True)
@@ -79,8 +81,28 @@ class Views:
     local_size: int | None = None
     """Side of a small view, pixels; by default 3/7 of a large one's, as SwAV's 96 of 224."""
 
+    @property
+    def idle(self) -> Mapping[str, str]:
+        """Small views, RandAugment and the jitter are shaped only where there are any."""
+        found: dict[str, str] = {}
+        if not self.locals:
+            why = "shapes the small views, and there are none; ask for some with locals (SwAV: 6)"
+            found |= dict.fromkeys(("local_crop", "local_size"), why)
+        if not self.randaugment:
+            found["randaugment_magnitude"] = "shapes RandAugment, which is off; add randaugment (InfoMin: 2)"
+        if any(self.jitter) and not self.jitter_probability:
+            found["jitter"] = "shapes the colour jitter, whose probability is 0; raise jitter_probability (usually 0.8)"
+        if self.jitter_probability and not any(self.jitter):
+            found["jitter_probability"] = "is the colour jitter's, whose strengths are all 0; raise jitter"
+        return found
+
     def plan(self) -> Plan:
-        """Two large views, and small ones where they are asked for; everything must be resolved."""
+        """Two large views, and small ones where they are asked for; everything must be resolved.
+
+        Raises:
+            InputError: an argument has no effect, or is out of range.
+        """
+        check_effect(self)
         view = self.augmentation()
         if not self.locals:
             return two_views(view)
@@ -123,132 +145,11 @@ class Optimisation:
     warmup: float = 0.0
     """Epochs over which the learning rate rises from 0."""
 
-
-@dataclass(frozen=True)
-class FeatureTransform:
-    """Feature transformation (FT, Section 4): reshape the pairs between embedding and loss. Off by default."""
-
-    extrapolate: float | None = None
-    """Extrapolate positives: alpha of Beta(alpha, alpha) + 1 (the paper: 2.0)."""
-    interpolate: float | None = None
-    """Interpolate negatives: alpha of Beta(alpha, alpha) (the paper: 1.6)."""
-    interpolate_positives: float | None = None
-    """Interpolate positives instead (the paper's ablation, which hurts): alpha."""
-    extrapolate_negatives: float | None = None
-    """Extrapolate negatives instead: alpha."""
-    per: Per = "step"
-    """One lambda for each step, pair, dimension (Eq. 6) or element."""
-    renormalise: bool | None = None
-    """Bring transformed features back to unit length; by default only where the loss has no negatives."""
-    union: bool = False
-    """Keep the original negatives beside the mixed ones (Table 5)."""
-    ft_start: int = 0
-    """Epoch from which the transformation is applied (Table 6)."""
-    gradient: Gradient = "query"
-    """What the transformed positives' gradient reaches: query, one_sided or both."""
-    negatives_see: NegativesSee = "transformed"
-    """Negatives are scored with the transformed query, or with the raw one."""
-
-    def transform(self) -> Transform:
-        """The chained transform; the identity where nothing is asked for."""
-        for one, other in (("extrapolate", "interpolate_positives"), ("interpolate", "extrapolate_negatives")):
-            if getattr(self, one) is not None and getattr(self, other) is not None:
-                raise InputError(f"{one} and {other} exclude each other; give one of them")
-        positive = {
-            "per": self.per,
-            "gradient": self.gradient,
-            "negatives_see": self.negatives_see,
-            "renormalise": bool(self.renormalise),
-        }
-        negative = {"per": self.per, "union": self.union, "renormalise": bool(self.renormalise)}
-        parts = [
-            make(alpha, **arguments)
-            for make, alpha, arguments in (
-                (positive_extrapolation, self.extrapolate, positive),
-                (positive_interpolation, self.interpolate_positives, positive),
-                (negative_interpolation, self.interpolate, negative),
-                (negative_extrapolation, self.extrapolate_negatives, negative),
-            )
-            if alpha is not None
-        ]
-        self._check_effect()
-        if not parts:
-            return identity
-        return starting_at(self.ft_start, chain(*parts)) if self.ft_start else chain(*parts)
-
     @property
-    def mixes_positives(self) -> bool:
-        """Whether positives are transformed."""
-        return self.extrapolate is not None or self.interpolate_positives is not None
-
-    @property
-    def mixes_negatives(self) -> bool:
-        """Whether negatives are transformed."""
-        return self.interpolate is not None or self.extrapolate_negatives is not None
-
-    def _check_effect(self) -> None:
-        """An argument that shapes a transformation which is not asked for is a mistake."""
-        either = self.mixes_positives or self.mixes_negatives
-        shapes = {
-            "gradient": self.mixes_positives,
-            "negatives_see": self.mixes_positives,
-            "union": self.mixes_negatives,
-        }
-        for name in ("per", "renormalise", "ft_start", *shapes):
-            if getattr(self, name) != getattr(FeatureTransform, name) and not shapes.get(name, either):
-                raise InputError(
-                    f"{name} shapes a feature transformation that is not asked for; add extrapolate (positives; the "
-                    "paper: 2.0) or interpolate (negatives; 1.6), or leave it out"
-                )
-
-
-@dataclass(frozen=True)
-class Selection:
-    """Which of a query's negatives its loss sees (GP, Section 5). All of them by default."""
-
-    select: Literal["all", "hardest", "semi_hard", "uniform", "skewed"] = "all"
-    """All, the hardest, those below the positive, some at random, or ranks from a skew-normal (GP, Figure 5)."""
-    selected: int | None = None
-    """How many; by default as many as there are (skewed), or half of them."""
-    skew: float = 4.0
-    """Shape of the skew-normal over ranks; 0 is a normal."""
-    skew_scale: float = 1 / 3
-    """Its scale, a share of the number of negatives."""
-    mine_on: Mining = "transformed"
-    """Rank negatives by their scores after the feature transformation, or before it (raw)."""
-
-    def of(self, count: int) -> int:
-        """How many of `count` negatives are left."""
-        if self.select == "all":
-            return count
-        return self.selected or (count if self.select == "skewed" else max(1, count // 2))
-
-    def function(self) -> Select | None:
-        """The selection; None where nothing is selected.
-
-        Raises:
-            InputError: an argument has no effect, or nothing can be selected with it.
-        """
-        self._check_effect()
-        half = self.selected
-        return {
-            "all": lambda: None,
-            "hardest": lambda: hardest(half),
-            "semi_hard": lambda: semi_hard(half),
-            "uniform": lambda: uniform(half),
-            "skewed": lambda: skewed(half, shape=self.skew, scale=self.skew_scale),
-        }[self.select]()
-
-    def _check_effect(self) -> None:
-        """An argument that shapes another selection than the one asked for is a mistake."""
-        ranked = ("hardest", "semi_hard", "skewed")
-        shapes = {"selected": (*ranked, "uniform"), "skew": ("skewed",), "skew_scale": ("skewed",), "mine_on": ranked}
-        for name, selections in shapes.items():
-            if getattr(self, name) != getattr(Selection, name) and self.select not in selections:
-                raise InputError(
-                    f"{name} has no effect where select is {self.select}; choose {' or '.join(selections)}, or leave "
-                    "it out"
-                )
+    def idle(self) -> Mapping[str, str]:
+        """A floor is a cosine's."""
+        why = f"is where a cosine ends, and the schedule is {self.schedule}; choose schedule cosine"
+        return {} if self.schedule == "cosine" else {"floor": why}
 
 
 @dataclass(frozen=True)

@@ -29,7 +29,7 @@ def tiny(
     recipe = moco_v2(
         method=MoCoSettings(negatives=24),
         network=Network("resnet8w", "small", hidden=16, dim=dim, splits=2),
-        views=Views(locals=local, local_size=8),
+        views=Views(locals=local, local_size=8 if local else None),
         optimisation=Optimisation(epochs=epochs, batch=batch, optimizer=optimizer),
         transform=FeatureTransform(extrapolate=2.0, interpolate=1.6),
         selection=Selection(select),

@@ -37,12 +37,25 @@ class Recipe:
     def negatives_of_a_query(self, part: int, images: int) -> int:
         """How many negatives each query's loss sees, where `part` of the set's images are compared at a time.
 
-        The shared ones twice with the union queue (FT, Table 5); mixed in-batch negatives lose a few more to exclusion.
+        Mixed in-batch negatives lose a few more to exclusion.
         """
+        return self.selection.of(self._negatives(part, images))
+
+    def check_selection(self, part: int, images: int) -> None:
+        """Whether there are as many negatives as are selected, where `part` of the set's images come at a time.
+
+        Raises:
+            InputError: there are fewer.
+        """
+        if self.method.contrasts:
+            self.selection.check_count(self._negatives(part, images))
+
+    def _negatives(self, part: int, images: int) -> int:
+        """How many each query has before selection: the shared ones twice with the union queue (FT, Table 5)."""
         if not self.method.contrasts:
             return 0
         shared = self.method.shared_negatives(part, images)
-        return self.selection.of((2 * shared if self._doubles else shared) + self.method.own_negatives)
+        return (2 * shared if self._doubles else shared) + self.method.own_negatives
 
     def contrast(self) -> Contrast:
         """The method's loss behind the recipe's feature transformation and selection.
@@ -53,22 +66,48 @@ class Recipe:
         temperature = self.method.temperature
         if not 0 < temperature < math.inf:
             raise InputError(f"the temperature must be positive, not {temperature}; common values: 0.07 to 0.5")
-        if self.transform.mixes_negatives and not self.method.contrasts:
-            raise InputError(
-                f"{self.name or 'this method'} compares with no negatives, so mixing them has no effect; transform its "
-                "positives (extrapolate), or choose a contrastive method"
-            )
         transform = self.transform
-        if transform.renormalise is None:
-            positives = transform.mixes_positives and not self.method.contrasts
-            transform = replace(transform, renormalise=True if positives else None)
-        select, mine_on = self.selection.function(), self.selection.mine_on
-        if mine_on == "raw" and self._doubles:
+        if not self.method.contrasts:
+            self._check_without_negatives()
+            if transform.renormalise is None and transform.mixes_positives:
+                transform = replace(transform, renormalise=True)
+        transforms = transform.transform()
+        self._check_mining()
+        return Contrast(self.method.loss(), temperature, transforms, self.selection.function(), self.selection.mine_on)
+
+    def _check_without_negatives(self) -> None:
+        """Refuse what acts on negatives, or on keys' gradients, where the loss sees no negatives and detaches keys."""
+        transform, who = self.transform, self.name or "this method"
+        if transform.mixes_negatives:
+            raise InputError(
+                f"{who} compares with no negatives, so mixing them has no effect; transform its positives "
+                "(extrapolate), or choose a contrastive method"
+            )
+        if transform.mixes_positives and transform.negatives_see == "raw":
+            raise InputError(
+                f"{who} compares with no negatives, so what negatives_see has no effect; leave it out, or choose a "
+                "contrastive method"
+            )
+        if transform.mixes_positives and transform.gradient == "both":
+            raise InputError(
+                f"the keys of {who} carry no gradient, so gradient both is the same as query; leave it out, or choose "
+                "simclr"
+            )
+
+    def _check_mining(self) -> None:
+        """Refuse raw scores to rank by where they are the same, or where not every negative has one."""
+        if self.selection.select == "all" or self.selection.mine_on != "raw":
+            return
+        if self._doubles:
             raise InputError(
                 "mine_on raw ranks the original negatives, and union adds mixed ones that have no raw scores; leave "
                 "out one of the two"
             )
-        return Contrast(self.method.loss(), temperature, transform.transform(), select, mine_on)
+        if not (self.transform.mixes_positives or self.transform.mixes_negatives):
+            raise InputError(
+                "mine_on raw ranks by the scores before the feature transformation, and there is none; add extrapolate "
+                "or interpolate, or leave it out"
+            )
 
     @property
     def _doubles(self) -> bool:
