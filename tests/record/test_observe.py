@@ -431,6 +431,27 @@ BAD = [
     ),
 ]
 
+FIELDS: list[tuple[dict[str, Any], str]] = [  # of pairs with 4 queries, 5 negatives and 3 dimensions
+    ({"excluded": z(4, 4).bool()}, r"excluded must be a boolean tensor \[4, 5\] .*, not bool \[4, 4\]"),
+    ({"excluded": z(5).bool()}, r"excluded must be a boolean tensor \[4, 5\] .*, not bool \[5\]"),
+    ({"excluded": z(4, 5)}, r"excluded must be a boolean tensor .*, not float32 \[4, 5\]"),
+    ({"excluded": [True]}, "excluded must be a boolean tensor .*, not a list"),
+    ({"excluded": z(4, 5, device="meta").bool()}, "query lies on cpu and the transformed pairs' excluded on meta"),
+    ({"own": z(4, 3)}, r"own must be a floating point tensor \[4, any, 3\] .*, not float32 \[4, 3\]"),
+    ({"own": z(5, 2, 3)}, r"own must be .* \[4, any, 3\]"),
+    ({"own": z(4, 2, 6)}, r"own must be .* \[4, any, 3\]"),
+    ({"own": z(4, 2, 3).long()}, "own must be a floating point tensor"),
+    ({"own": z(4, 2, 3, device="meta")}, "query lies on cpu and the transformed pairs' own on meta"),
+    ({"anchor": z(5, 3)}, r"anchor must be a floating point tensor \[4, 3\] .*, not float32 \[5, 3\]"),
+    ({"anchor": z(4, 6)}, r"anchor must be .* \[4, 3\]"),
+    ({"anchor": z(4, 3, device="meta")}, "query lies on cpu and the transformed pairs' anchor on meta"),
+]
+ELSEWHERE = [z(4, 3, device="meta") for _ in range(3)]
+BAD += [
+    ((z(4, 3), z(4, 3)), {"transformed": seen}, "the query lies on cpu and the transformed query on meta; use one")
+    for seen in (Pairs(*ELSEWHERE), tuple(ELSEWHERE[:2]))
+]
+
 
 @pytest.mark.usefixtures("unchecked")
 @pytest.mark.parametrize(("given", "more", "message"), BAD, ids=range(len(BAD)))
@@ -438,6 +459,23 @@ def test_what_cannot_be_compared_is_said_in_a_sentence(tmp_path: Path, given, mo
     with pytest.raises(InputError, match=message):
         silent(tmp_path / "run")(*given, **more)
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.usefixtures("unchecked")
+@pytest.mark.parametrize(("fields", "message"), FIELDS, ids=range(len(FIELDS)))
+def test_fields_of_transformed_pairs_that_do_not_fit_are_said_in_a_sentence(
+    tmp_path: Path, fields: dict[str, Any], message: str
+) -> None:
+    seen = Pairs(z(4, 3), z(4, 3), z(5, 3), **fields)
+    with pytest.raises(InputError, match=message) as caught:
+        silent(tmp_path / "run")(z(4, 3), z(4, 3), transformed=seen)
+    assert "\n" not in str(caught.value)
+    assert not (tmp_path / "run").exists()
+
+
+def test_fields_of_transformed_pairs_that_fit_are_taken(tmp_path: Path) -> None:
+    fitting = {"excluded": torch.zeros(4, 5, dtype=torch.bool), "own": torch.rand(4, 2, 3), "anchor": torch.rand(4, 3)}
+    row_of(tmp_path, z(4, 3), z(4, 3), transformed=Pairs(z(4, 3), z(4, 3), z(5, 3), **fitting))
 
 
 @pytest.mark.usefixtures("unchecked")

@@ -21,10 +21,9 @@ from torch import Tensor, distributed
 from pairlens.errors import InputError
 from pairlens.losses import info_nce
 from pairlens.pairs import Comparison, Pairs, score
+from pairlens.record.comparable import Transformed, check_given
 from pairlens.record.observed import ObservedRun, check_free
 from pairlens.record.observers import ROWS, first_queries
-
-Transformed = Pairs | tuple[Tensor, Tensor]
 
 
 class Observer:
@@ -90,7 +89,7 @@ class Observer:
         if self.closed or _is_follower():
             return
         given = [query, key] if negatives is None else [query, key, negatives]
-        _check(given, transformed, symmetric, loss)
+        check_given(given, transformed, symmetric, loss)
         with torch.inference_mode(False), torch.no_grad(), torch.autocast(query.device.type, enabled=False):
             raw = _pairs([F.normalize(t.detach().float(), dim=1) for t in given], symmetric)
             seen = raw if transformed is None else _seen(transformed, symmetric)
@@ -204,56 +203,3 @@ def _seen(transformed: Transformed, symmetric: bool) -> Pairs:
     few = first_queries(transformed)
     own, anchor = (None if t is None else t.float() for t in (few.own, few.anchor))
     return Pairs(few.query.float(), few.key.float(), few.negatives.float(), few.excluded, own, anchor)
-
-
-def _check(given: Sequence[Tensor], transformed: Transformed | None, symmetric: bool, loss: Tensor | None) -> None:
-    """Say in one sentence what cannot be compared."""
-    _check_vectors("", given)
-    if isinstance(transformed, Pairs):
-        _check_vectors("transformed ", [transformed.query, transformed.key, transformed.negatives])
-        if transformed.query.shape != (len(given[0]) * (1 + symmetric), given[0].shape[1]):
-            raise InputError(
-                f"the transformed query is {_said(transformed.query)} beside a query that is {_said(given[0])}; hand "
-                f"over one row for each query{', and each key, as the loop is symmetric' if symmetric else ''}"
-            )
-    elif transformed is not None:
-        if len(transformed) != 2 or len(given) != 2:
-            raise InputError(
-                "a transformed query and key alone are compared within the batch; where negatives are shared, hand "
-                "over transformed pairs: Pairs(query, key, negatives)"
-            )
-        _check_vectors("transformed ", transformed)
-        _check_alike("query", given[0], "transformed query", transformed[0])
-    if loss is not None and not (isinstance(loss, Tensor) and loss.numel() == 1):
-        raise InputError(f"the loss must be a tensor of one number, not {_said(loss)}; hand over the batch's mean")
-
-
-def _check_vectors(prefix: str, vectors: Sequence[Tensor]) -> None:
-    query, key, negatives = (prefix + name for name in ("query", "key", "negatives"))
-    for name, given in zip((query, key, negatives), vectors, strict=False):
-        if not (isinstance(given, Tensor) and given.is_floating_point() and given.ndim == 2):
-            raise InputError(f"the {name} must be a floating point tensor [rows, dimensions], not {_said(given)}")
-        if given.device != vectors[0].device:
-            raise InputError(
-                f"the {query} lies on {vectors[0].device} and the {name} on {given.device}; move them to one device"
-            )
-    _check_alike(query, vectors[0], key, vectors[1])
-    if len(vectors) > 2 and vectors[2].shape[1] != vectors[0].shape[1]:
-        raise InputError(
-            f"the {query} is {_said(vectors[0])} and the {negatives} are {_said(vectors[2])}; they must have as many "
-            "dimensions (a queue that is kept as columns is handed over transposed)"
-        )
-
-
-def _check_alike(name: str, one: Tensor, other_name: str, other: Tensor) -> None:
-    if one.shape != other.shape or not len(one):
-        raise InputError(
-            f"the {name} is {_said(one)} and the {other_name} is {_said(other)}; both must hold one row for each image"
-        )
-
-
-def _said(value: object) -> str:
-    """A tensor by its type and shape."""
-    if not isinstance(value, Tensor):
-        return f"a {type(value).__name__}"
-    return f"{str(value.dtype).removeprefix('torch.')} {list(value.shape)}"
