@@ -14,8 +14,8 @@ from torch import Tensor, nn
 from pairlens.draw import Draw
 from pairlens.errors import InputError
 from pairlens.methods import Parts
-from pairlens.methods.crossed import GLOBAL, stored_pairs
-from pairlens.methods.moco import MoCoSettings
+from pairlens.methods.crossed import stored_pairs
+from pairlens.methods.moco import MoCo, MoCoSettings
 from pairlens.negatives import Queue
 from pairlens.nets.branch import Branch
 from pairlens.nets.heads import linear
@@ -57,8 +57,8 @@ class InfoMinSettings(MoCoSettings):
         assert isinstance(features, int)
         return InfoMin(
             parts.branch,
-            MomentumBranch(parts.branch, self.momentum, shuffle=parts.shuffle),
-            Queue(self.negatives or 0, parts.dim, parts.state),
+            self.target(parts),
+            self.queue(parts),
             JigsawHead(features, parts.dim, len(PATCHES), parts.weights) if self.jigsaw else None,
             parts.contrast,
             parts.plan,
@@ -68,7 +68,11 @@ class InfoMinSettings(MoCoSettings):
 
 
 class JigsawHead(nn.Module):
-    """Merge an image's patches: one linear layer for each, C -> D, and one for all of them in a row, P D -> D."""
+    """Merge an image's patches: one linear layer for each, C -> D, and one for all of them in a row, P D -> D.
+
+    One linear layer a patch is PIRL's (Misra & van der Maaten 2020), whatever the main head is; InfoMin's authors'
+    code has an MLP there where the main head is one.
+    """
 
     def __init__(self, features: int, dim: int, patches: int, generator: torch.Generator) -> None:
         super().__init__()
@@ -82,7 +86,7 @@ class JigsawHead(nn.Module):
         return self.merge(ordered.flatten(1))
 
 
-class InfoMin(nn.Module):
+class InfoMin(MoCo):
     """MoCo's comparison, and that of a jigsaw of the image with the same keys and the same queue.
 
     The loss is (1 - w) times the main comparison's and w times the jigsaw's. The contrast's transform acts on the main
@@ -101,30 +105,22 @@ class InfoMin(nn.Module):
         weight: float,
         symmetric: bool = False,
     ) -> None:
-        super().__init__()
-        self.online = branch
-        self.target = target
-        self.queue = queue
+        super().__init__(branch, target, queue, contrast, plan, symmetric=symmetric)
         self.head = head
-        self.contrast = contrast
-        self.plan = plan
         self.weight = weight
-        self.key_views = GLOBAL if symmetric else GLOBAL[1:]
 
     def forward(self, views: Mapping[str, Tensor], draw: Draw) -> Step:
         """Compare large views, [B, 3, S, S], and patches, each of a size of their own, with key views and queue."""
-        keys = {name: self.target(views[name], draw)["z"] for name in self.key_views}
-        large = [name for name in views if name not in PATCHES and (name != "key" or len(keys) > 1)]
-        queries = {name: self.online(views[name])["z"] for name in large}
+        keys = self.encode_keys(views, draw)
+        queries = self.encode_queries({name: view for name, view in views.items() if name not in PATCHES})
         main = self.contrast(stored_pairs(queries, keys, self.queue.keys), draw)
-        kept = {"keys": torch.cat(list(keys.values()))}
         if self.head is None:
-            return Step(main.loss, {"z": main}, draw, kept)
+            return Step(main.loss, {"z": main}, draw, keys)
         patches = {"jigsaw": self.encode_patches([views[name] for name in PATCHES], self.head, draw)}
         plain = replace(self.contrast, transform=identity)
         jigsaw = plain(stored_pairs(patches, keys, self.queue.keys), draw)
         loss = (1 - self.weight) * main.loss + self.weight * jigsaw.loss
-        return Step(loss, {"z": main, "jigsaw": jigsaw}, draw, kept)
+        return Step(loss, {"z": main, "jigsaw": jigsaw}, draw, keys)
 
     def encode_patches(
         self, patches: list[Float[Tensor, "B 3 S S"]], head: JigsawHead, draw: Draw
@@ -136,9 +132,3 @@ class InfoMin(nn.Module):
         with self.online.autocast(features.device):
             merged = head(by_image, chance.argsort(1))
         return F.normalize(merged.float(), dim=1)
-
-    def after_step(self, *steps: Step) -> None:
-        """Move the key branch and enqueue the raw keys, never transformed ones."""
-        for step in steps:
-            self.queue.enqueue(step.kept["keys"])
-        self.target.follow(self.online, steps[0].draw.step)

@@ -6,7 +6,7 @@ B images, S view size, D dimensions, K queued keys.
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-import torch
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from pairlens.draw import Draw
@@ -43,13 +43,16 @@ class MoCoSettings(MethodSettings):
     def build(self, parts: Parts) -> Method:
         """MoCo with an empty history: a queue of random keys."""
         return MoCo(
-            parts.branch,
-            MomentumBranch(parts.branch, self.momentum, shuffle=parts.shuffle),
-            Queue(self.negatives or 0, parts.dim, parts.state),
-            parts.contrast,
-            parts.plan,
-            symmetric=self.symmetric,
+            parts.branch, self.target(parts), self.queue(parts), parts.contrast, parts.plan, symmetric=self.symmetric
         )
+
+    def target(self, parts: Parts) -> MomentumBranch:
+        """The key branch; it starts as the online one."""
+        return MomentumBranch(parts.branch, self.momentum, shuffle=parts.shuffle)
+
+    def queue(self, parts: Parts) -> Queue:
+        """A queue of random keys."""
+        return Queue(self.negatives or 0, parts.dim, parts.state)
 
 
 class MoCo(nn.Module):
@@ -80,13 +83,23 @@ class MoCo(nn.Module):
 
     def forward(self, views: Mapping[str, Tensor], draw: Draw) -> Step:
         """Compare query views with key views, [B, 3, S, S] each, and with the queue."""
-        keys = {name: self.target(views[name], draw)["z"] for name in self.key_views}
-        queries = {name: self.online(view)["z"] for name, view in views.items() if name != "key" or len(keys) > 1}
+        keys = self.encode_keys(views, draw)
+        queries = self.encode_queries(views)
         comparison = self.contrast(stored_pairs(queries, keys, self.queue.keys), draw)
-        return Step(comparison.loss, {"z": comparison}, draw, {"keys": torch.cat(list(keys.values()))})
+        return Step(comparison.loss, {"z": comparison}, draw, keys)
+
+    def encode_keys(self, views: Mapping[str, Tensor], draw: Draw) -> dict[str, Float[Tensor, "B D"]]:
+        """Unit embeddings of the key views, by the key branch; a step keeps them for the queue."""
+        return {name: self.target(views[name], draw)["z"] for name in self.key_views}
+
+    def encode_queries(self, views: Mapping[str, Tensor]) -> dict[str, Float[Tensor, "B D"]]:
+        """Unit embeddings of all these views but the one that is a key only."""
+        symmetric = len(self.key_views) > 1
+        return {name: self.online(view)["z"] for name, view in views.items() if name != "key" or symmetric}
 
     def after_step(self, *steps: Step) -> None:
         """Move the key branch and enqueue the raw keys, never transformed ones."""
         for step in steps:
-            self.queue.enqueue(step.kept["keys"])
+            for keys in step.kept.values():
+                self.queue.enqueue(keys)
         self.target.follow(self.online, steps[0].draw.step)

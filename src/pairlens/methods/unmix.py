@@ -6,14 +6,13 @@ B images, S view size, D dimensions, K queued keys.
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from pairlens.draw import Draw
 from pairlens.errors import InputError
 from pairlens.methods import Parts
 from pairlens.methods.crossed import GLOBAL, stored_pairs
-from pairlens.methods.moco import MoCoSettings
+from pairlens.methods.moco import MoCo, MoCoSettings
 from pairlens.negatives import Queue
 from pairlens.nets.branch import Branch
 from pairlens.nets.momentum import MomentumBranch
@@ -45,8 +44,8 @@ class UnMixSettings(MoCoSettings):
             )
         return UnMix(
             parts.branch,
-            MomentumBranch(parts.branch, self.momentum, shuffle=parts.shuffle),
-            Queue(self.negatives or 0, parts.dim, parts.state),
+            self.target(parts),
+            self.queue(parts),
             parts.contrast,
             parts.plan,
             alpha=self.mix_alpha,
@@ -55,7 +54,7 @@ class UnMixSettings(MoCoSettings):
         )
 
 
-class UnMix(nn.Module):
+class UnMix(MoCo):
     """MoCo's comparison; and large query views, mixed with the batch in reverse order, against both images' keys.
 
     The loss is L(q, k) + lam L(q_mix, k) + (1 - lam) L(q_mix, k reversed), with one lam a step. It is what the authors
@@ -76,36 +75,23 @@ class UnMix(nn.Module):
         cut: float,
         symmetric: bool = False,
     ) -> None:
-        super().__init__()
-        self.online = branch
-        self.target = target
-        self.queue = queue
-        self.contrast = contrast
-        self.plan = plan
+        super().__init__(branch, target, queue, contrast, plan, symmetric=symmetric)
         self.alpha = alpha
         self.cut = cut
-        self.key_views = GLOBAL if symmetric else GLOBAL[1:]
 
     def forward(self, views: Mapping[str, Tensor], draw: Draw) -> Step:
         """Compare query views and their mixtures with key views, [B, 3, S, S] each, and with the queue."""
-        keys = {name: self.target(views[name], draw)["z"] for name in self.key_views}
-        names = [name for name in views if name != "key" or len(keys) > 1]
-        queries = {name: self.online(views[name])["z"] for name in names}
+        keys = self.encode_keys(views, draw)
+        queries = self.encode_queries(views)
         comparison = self.contrast(stored_pairs(queries, keys, self.queue.keys), draw)
 
         size = views["query"].shape[-1]
         share, lam = draw_share(beta(self.alpha, (), draw.features), size, self.cut, draw.features)
-        mixed = {name: self.online(mix_reversed(views[name], share))["z"] for name in names if name in GLOBAL}
+        mixed = {name: self.online(mix_reversed(views[name], share))["z"] for name in queries if name in GLOBAL}
         plain = replace(self.contrast, transform=identity)
         first = plain(stored_pairs(mixed, keys, self.queue.keys), draw)
         reverse = {name: key.flip(0) for name, key in keys.items()}
         second = plain(stored_pairs(mixed, reverse, self.queue.keys), draw)
 
         loss = comparison.loss + lam * first.loss + (1 - lam) * second.loss
-        return Step(loss, {"z": comparison}, draw, {"keys": torch.cat(list(keys.values()))})
-
-    def after_step(self, *steps: Step) -> None:
-        """Move the key branch and enqueue the raw keys, never transformed ones."""
-        for step in steps:
-            self.queue.enqueue(step.kept["keys"])
-        self.target.follow(self.online, steps[0].draw.step)
+        return Step(loss, {"z": comparison}, draw, keys)

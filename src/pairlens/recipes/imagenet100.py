@@ -97,8 +97,9 @@ def infomin(
 
     FT, Table 7: ResNet-50, 200 epochs. [C]: temperature .15, and for all methods batch 256, SGD at .03, weight decay
     1e-4, 65 536 keys, momentum .99. Open: the rest. From InfoMin's authors (Tian et al. 2020, and their code) are the
-    MLP head, the jigsaw branch with weight .5 and the views: crop .2-1, jitter (.8, .8, .8, .2) with .8, blur .5, two
-    operations of RandAugment at level 10, gray .2; the cosine is MoCo v2's.
+    MLP head, a jigsaw branch of weight .5 and the views: crop .2-1, jitter (.8, .8, .8, .2) with .8, blur .5, two
+    operations of RandAugment at level 10, gray .2; the cosine is MoCo v2's, and the one linear layer a patch of the
+    jigsaw's head PIRL's (their code has an MLP there).
     """
     return Recipe(method, network, views, optimisation, transform, selection)
 
