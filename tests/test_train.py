@@ -15,12 +15,14 @@ from pairlens.clock import PHASES, Clock, seconds
 from pairlens.data.images import ImageSet
 from pairlens.data.loader import Batches
 from pairlens.draw import Draw
+from pairlens.methods.instdisc import InstDiscSettings
 from pairlens.methods.moco import MoCoSettings
-from pairlens.methods.siamese import SimSiamSettings
+from pairlens.methods.siamese import BYOLSettings, SimSiamSettings
+from pairlens.methods.swav import SwAVSettings
 from pairlens.optim import cosine
 from pairlens.pairs import Step
 from pairlens.place import Place
-from pairlens.recipes.general import moco_v2, simclr, simsiam
+from pairlens.recipes.general import byol, instdisc, moco_v2, simclr, simsiam, swav
 from pairlens.recipes.recipe import Recipe
 from pairlens.record.checkpoint import load_checkpoint, save_checkpoint
 from pairlens.record.recorder import Recorder
@@ -84,6 +86,27 @@ def predicting() -> Recipe:
     )
 
 
+HALVES = Optimisation(epochs=2, batch=16, accumulate=2, warmup=0.5)
+
+
+def banked() -> Recipe:
+    """InstDisc, whose bank is filled in the first epoch, with the constant of NCE."""
+    method = InstDiscSettings(negatives=20, objective="nce", fill=True)
+    return instdisc(method=method, network=Network("resnet8w", "small", dim=8, head="linear"), optimisation=HALVES)
+
+
+def clustering() -> Recipe:
+    """SwAV, whose stores help with the codes from the third step on and whose prototypes learn from the second."""
+    method = SwAVSettings(prototypes=6, codes_queue=32, freeze_prototypes=1)
+    return swav(method=method, network=NETWORK, optimisation=HALVES)
+
+
+def rising() -> Recipe:
+    """BYOL, whose momentum rises with the step; encoder and head are normalised in two parts."""
+    network = Network("resnet8w", "small", hidden=16, dim=8, head_norm="hidden", splits=2)
+    return byol(method=BYOLSettings(momentum=0.9, predictor_hidden=4), network=network, optimisation=HALVES)
+
+
 def everything(t: Training) -> dict[str, Tensor]:
     """All tensors that a training consists of."""
     found = {f"method.{k}": v.clone() for k, v in t.method.state_dict().items()}
@@ -128,11 +151,11 @@ def test_recording_changes_no_bit_of_losses_weights_or_generators(tmp_path: Path
     "recipe",
     [
         *(moco(), moco("adamw"), moco("lars", accumulate=2), symmetric(), symmetric("lars"), symmetric("adamw", 2)),
-        *(multi_crop(accumulate=2), predicting()),
+        *(multi_crop(accumulate=2), predicting(), banked(), clustering(), rising()),
     ],
     ids=[
         *("moco-sgd", "moco-adamw", "moco-lars-2", "simclr-sgd", "simclr-lars", "simclr-adamw-2"),
-        *("multi-crop-2", "simsiam"),
+        *("multi-crop-2", "simsiam", "instdisc-2", "swav-2", "byol-2"),
     ],
 )
 def test_a_run_stopped_after_any_step_goes_on_bit_for_bit(tmp_path: Path, recipe: Recipe) -> None:
@@ -326,6 +349,31 @@ def test_an_accumulated_moco_step_enqueues_the_keys_of_all_parts_and_moves_the_t
     fit(t, [check], [stop])
     assert torch.equal(t.method.queue.keys[:16], torch.cat(enqueued))
     assert int(t.method.queue.position) == 16
+
+
+def test_an_accumulated_instdisc_step_updates_the_entries_of_all_parts() -> None:
+    t = training_of(banked())
+    expected: list[Tensor] = []
+
+    def check(t: Training, outcome: Outcome) -> None:
+        vectors = t.method.bank.vectors.clone()
+        index = torch.cat([part.draw.index for part in outcome.parts])
+        features = torch.cat([part.comparisons["z"].raw.query.detach() for part in outcome.parts])
+        assert len(index.unique()) == 16
+        mixed = 0.5 * vectors[index] + 0.5 * features
+        vectors[index] = torch.nn.functional.normalize(mixed, dim=1) if outcome.draw.epoch else features
+        expected.append(vectors)
+
+    fit(t, [check], [lambda t: torch.testing.assert_close(t.method.bank.vectors, expected[-1])])
+    assert len(expected) == 8
+
+
+def test_the_head_is_normalised_in_the_encoders_splits() -> None:
+    online = training_of(rising()).method.online
+    for part in (online.encoder, online.heads):
+        norms = [m for m in part.modules() if isinstance(m, nn.BatchNorm1d | nn.BatchNorm2d)]
+        assert norms
+        assert all(m.splits == 2 for m in norms)
 
 
 def test_the_clock_shares_out_all_of_the_time() -> None:

@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from pairlens.data.images import ImageSet
+from pairlens.errors import InputError
 from pairlens.methods import Method, MethodSettings, Parts
 from pairlens.methods.siamese import BYOLSettings, Siamese, SimSiamSettings
 from pairlens.nets.branch import Branch
@@ -226,3 +227,9 @@ def test_nothing_is_drawn(make_draw, settings: MethodSettings) -> None:
     method(views_of(), draw)
     assert torch.equal(draw.features.get_state(), before[0])
     assert torch.equal(torch.get_rng_state(), before[1])
+
+
+@pytest.mark.parametrize("settings", [BYOLSettings(predictor_hidden=0), SimSiamSettings(predictor_hidden=0)])
+def test_a_predictor_without_hidden_units_is_refused(settings) -> None:
+    with pytest.raises(InputError, match="0 outputs cannot be made; give every layer of a head or predictor 1 unit"):
+        method_of(settings)
