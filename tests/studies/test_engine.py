@@ -2,22 +2,23 @@
 
 import os
 import signal
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from pairlens.errors import InputError
 from pairlens.record.run import Run
 from pairlens.studies import engine
 from pairlens.studies.arms import Arm, Job, Setting, Study, job
-from pairlens.studies.engine import Process, run_studies
+from pairlens.studies.engine import run_studies
 from pairlens.studies.page import page
+from pairlens.studies.process import Process, clear
 from pairlens.studies.stages import stage_of
 
 SLOW: dict = {"epochs": 100, "save_every": 0.3}
@@ -121,6 +122,7 @@ def test_a_study_survives_ctrl_c_and_kill_and_goes_on(setting: Setting, started:
     assert (good.folder / "evaluation.json").stat().st_mtime_ns == before
 
     text = page("Tiny", [STUDY], setting, outcomes.failures, "pairlens study SOURCE tiny")
+    assert "## What all runs share" in text
     assert "| bad (0 of 2 seeds) | \u2013 | \u2013 |" in text
     assert "- bad, seed 1: failed, the training has diverged" in text
 
@@ -135,19 +137,48 @@ def test_the_beginnings_of_a_run_are_in_nobodys_way(tmp_path: Path) -> None:
     folder.mkdir()
     (folder / "lock").touch()
     assert stage_of(Job((), folder)) == "train"
-    engine.clear(folder)
+    clear(folder)
     assert list(folder.iterdir()) == []
-    engine.clear(tmp_path / "nothing")
+    clear(tmp_path / "nothing")
 
 
-def test_a_source_without_labels_is_refused_when_it_is_known(tmp_path: Path) -> None:
-    nothing = subprocess.Popen([sys.executable, "-S", "-c", ""])
-    nothing.wait()
-    process = Process(Job(("photos",), tmp_path), "train", nothing, 0)
-    engine.check_labels(process)
-    (tmp_path / "run.json").write_text('{"call": {}, "data": {"labelled": true}}')
-    engine.check_labels(process)
-    (tmp_path / "run.json").write_text('{"call": {}, "data": {"labelled": false}}')
-    engine.check_labels(process)  # known already, and read once
-    with pytest.raises(InputError, match="the images of photos have no labels"):
-        engine.check_labels(Process(process.job, "train", nothing, 0))
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        ("nope", "there is no folder nope; give a folder of images"),
+        ("bare.npy", r"bare\.npy have no labels, and a study"),
+    ],
+)
+def test_a_source_that_cannot_be_used_is_told_once_and_nothing_is_started(
+    setting: Setting,
+    started: list[Process],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    source: str,
+    message: str,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    np.save("bare.npy", np.zeros((8, 16, 16, 3), dtype=np.uint8))
+    with pytest.raises(InputError, match=message):
+        run_studies([STUDY], replace(setting, source=source), say=lambda text: None)
+    assert started == []
+    assert not setting.folder.exists()
+
+
+def test_labels_that_an_arm_asks_for_are_labels(tmp_path: Path, setting: Setting) -> None:
+    for name in ("cat", "dog"):
+        (tmp_path / "photos" / name).mkdir(parents=True)
+        for number in range(6):
+            Image.new("RGB", (16, 16), (40 * number, 0, 0)).save(tmp_path / "photos" / name / f"{number}.png")
+    photos = replace(setting, source=str(tmp_path / "photos"))
+    asking = Study("asking", "Asking", (Arm("one", "simclr", {"labels": True}),), "")
+    engine.check_source([asking], photos, lambda what, done, total, detail: None)
+    with pytest.raises(InputError, match="add --labels where a folder"):
+        engine.check_source([STUDY], photos, lambda what, done, total, detail: None)
+
+
+def test_a_page_without_results_has_no_section_of_what_runs_share(setting: Setting) -> None:
+    text = page("Tiny", [STUDY], setting, {}, "pairlens study SOURCE tiny")
+    assert "No run has a result." in text
+    assert "What all runs share" not in text
+    assert "Nothing" not in text

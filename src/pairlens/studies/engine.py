@@ -4,41 +4,22 @@ A job goes through stages: train or resume, then measure. What is finished is sk
 calling again is always safe. A process that dies takes no other with it.
 """
 
-import os
-import signal
-import subprocess
-import sys
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 
+from pairlens.data.sources import open_source
 from pairlens.errors import InputError
 from pairlens.record.run import Run
 from pairlens.studies.arms import Job, Setting, Study, all_jobs
+from pairlens.studies.process import Process, Say, log_of, reason, start, stop, stoppable
 from pairlens.studies.stages import check_run, share, stage_of
 from pairlens.words import duration
 
-Say = Callable[[str], None]
 Progress = Callable[[str, int, int, str], None]
 """What is counted, how many are done, of how many, and details: `Console.advance`."""
 
-PATIENCE = 30.0
-"""Seconds in which a process that is asked to stop should write its checkpoint."""
-
 NAP = 0.2
-
-
-@dataclass
-class Process:
-    """A stage of a job at work."""
-
-    job: Job
-    stage: str  # train, resume or measure
-    popen: subprocess.Popen
-    spoken: int  # bytes of the job's log before it began
-    labelled: bool | None = None  # whether its source has labels, once that is known
 
 
 @dataclass
@@ -69,10 +50,13 @@ def run_studies(
     Raises:
         InputError: a study cannot be run as it is described, or the folder holds runs that were made otherwise.
     """
+    studies = list(studies)
     jobs = all_jobs(studies, setting)
     for job in jobs:
         check_run(job)
     waiting = [job for job in jobs if stage_of(job) != "done"]
+    if any(stage_of(job) == "train" for job in waiting):
+        check_source(studies, setting, progress)
     outcomes = Outcomes()
     watch = Watch(jobs, progress)
     if len(waiting) < len(jobs):
@@ -87,14 +71,33 @@ def run_studies(
                 for process in [p for p in running if p.popen.poll() is not None]:
                     running.remove(process)
                     finish(process, setting, running, outcomes, say)
-                for process in running:
-                    check_labels(process)
                 watch(running, outcomes)
                 time.sleep(NAP)
         finally:
             stop(running, say)
     outcomes.seconds = watch.seconds
     return outcomes
+
+
+def check_source(studies: Sequence[Study], setting: Setting, progress: Progress) -> None:
+    """Open the images once, so that a mistake in their name is told once and not by every training.
+
+    Raises:
+        InputError: they cannot be opened, or have no labels.
+    """
+    flags = [{**setting.budget, **arm.flags} for study in studies for arm in study.arms]
+    for labels, test in {(bool(given.get("labels")), given.get("test")) for given in flags}:
+        source = open_source(
+            setting.source,
+            labels=labels,
+            test=None if test is None else str(test),
+            progress=lambda done, total: progress("images", done, total, ""),
+        )
+        if source.train.labels is None:
+            raise InputError(
+                f"the images of {setting.source} have no labels, and a study measures accuracy by them; give labelled "
+                "images, or add --labels where a folder's sub-folders are classes"
+            )
 
 
 def advance(job: Job, setting: Setting, running: list[Process], outcomes: Outcomes, say: Say) -> None:
@@ -105,59 +108,6 @@ def advance(job: Job, setting: Setting, running: list[Process], outcomes: Outcom
     elif stage == "diverged":
         outcomes.failures[job] = "the training has diverged"
         say(f"{job.name}: the training has diverged; it is not trained again")
-
-
-def start(job: Job, stage: str, setting: Setting) -> Process:
-    """Start a stage as a process; what it says is added to a log beside the run's folder.
-
-    It leads a session of its own, so that Ctrl-C in a terminal reaches this process alone, which then stops it once.
-    """
-    threads = str(setting.threads or max(1, (os.cpu_count() or 1) // setting.jobs))
-    words = {
-        "train": ["pairlens", "train", *job.words, "--out", str(job.folder), "--threads", threads],
-        "resume": ["pairlens", "resume", str(job.folder)],
-        "measure": ["pairlens.studies.measure", str(job.folder), *(["--baselines"] if job.baselines else [])],
-    }[stage]
-    if stage == "train":
-        clear(job.folder)
-    with log_of(job).open("ab") as log:
-        spoken = log.tell()
-        popen = subprocess.Popen(
-            [sys.executable, "-m", *words],
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=subprocess.STDOUT,
-            env=os.environ | {"OMP_NUM_THREADS": threads},
-            start_new_session=True,
-        )
-    return Process(job, stage, popen, spoken)
-
-
-def clear(folder: Path) -> None:
-    """Remove the beginnings of a run that was stopped before it was one: a training wants an empty folder."""
-    for name in ("lock", "run.json.partial"):
-        (folder / name).unlink(missing_ok=True)
-
-
-def log_of(job: Job) -> Path:
-    """Where a job's processes speak to."""
-    return job.folder.with_name(job.name + ".log")
-
-
-def check_labels(process: Process) -> None:
-    """Refuse a source without labels as soon as a training has found it so, not when the first one is measured.
-
-    Raises:
-        InputError: there are none.
-    """
-    folder = process.job.folder
-    if process.labelled is None and (folder / "run.json").exists():
-        process.labelled = bool(Run.open(folder).info["data"]["labelled"])
-    if process.labelled is False:
-        raise InputError(
-            f"the images of {process.job.words[0]} have no labels, and a study measures accuracy by them; give "
-            "labelled images, or add --labels where a folder's sub-folders are classes"
-        )
 
 
 def finish(process: Process, setting: Setting, running: list[Process], outcomes: Outcomes, say: Say) -> None:
@@ -176,54 +126,6 @@ def result_of(run: Run) -> str:
     """A run's accuracies in words."""
     found = (run.evaluation or {})["test"]["encoder"]
     return f"kNN {found['knn']['top1']:.1%}, linear {found['linear']['top1']:.1%}"
-
-
-def reason(process: Process) -> str:
-    """Why a stage failed, in the words of its process."""
-    code = process.popen.returncode
-    if code == 0:
-        return "it was not measured whole; call again to go on"
-    if code < 0:
-        return f"the process was ended by signal {-code}; call again to go on"
-    with log_of(process.job).open("rb") as log:
-        log.seek(process.spoken)
-        lines = log.read().decode(errors="replace").splitlines()
-    said = [line.removeprefix("pairlens: ") for line in lines if line.startswith("pairlens: ")]
-    return said[-1] if said else (lines[-1].strip() if lines else f"exit code {code}")
-
-
-def stop(running: Sequence[Process], say: Say) -> None:
-    """Ask all processes to stop, and wait until they have; those that do not within `PATIENCE` are ended."""
-    for process in running:
-        process.popen.terminate()
-    if running:
-        say(f"stopping {len(running)} runs; call again to go on")
-    deadline = time.monotonic() + PATIENCE
-    for process in running:
-        try:
-            process.popen.wait(max(0.0, deadline - time.monotonic()))
-        except subprocess.TimeoutExpired:
-            process.popen.kill()
-            process.popen.wait()
-
-
-@contextmanager
-def stoppable() -> Iterator[None]:
-    """Let SIGTERM and SIGHUP end this process as an exception does, so that its own processes are stopped, too."""
-
-    def end(number: int, frame: object) -> None:
-        raise SystemExit(128 + number)
-
-    names = [name for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
-    theirs = {}
-    try:
-        for name in names:
-            if signal.getsignal(getattr(signal, name)) is signal.SIG_DFL:  # `nohup` has SIGHUP ignored
-                theirs[name] = signal.signal(getattr(signal, name), end)
-        yield
-    finally:
-        for name, handler in theirs.items():
-            signal.signal(getattr(signal, name), handler)
 
 
 class Watch:

@@ -38,7 +38,7 @@ def page(
     parts += [lead] if lead else []
     for study in studies:
         parts += _section(study, setting, failures)
-    parts += ["## What all runs share", _shared(runs), *_environment(runs)]
+    parts += ["## What all runs share", _shared(runs), *_environment(runs)] if runs else []
     return "\n\n".join(parts) + "\n"
 
 
