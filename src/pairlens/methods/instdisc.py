@@ -37,7 +37,8 @@ class InstDiscSettings(MethodSettings):
     bank_momentum: float = 0.5
     """Of the bank's entries; 0 replaces an entry by the newest features, 1 never changes it."""
     fill: bool = False
-    """Let the first epoch only fill the bank with the untrained network's features; the paper starts at random."""
+    """Let the first epoch only fill the bank with the untrained network's features, and estimate the constant of nce
+    in each step; the paper starts at random and keeps the first estimate."""
 
     def resolve(self, count: int) -> "InstDiscSettings":
         """With the usual number of negatives where none is given and the bank is not taken whole."""
