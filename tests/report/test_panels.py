@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from pairlens.record.run import Run
+from pairlens.report.facts import Facts, Space, facts_of
 from pairlens.report.panels import (
     accuracy,
     configuration,
@@ -33,7 +34,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
     return Run.open(fake_run.make(tmp_path_factory.mktemp("runs") / "plain"))
 
 
-GOOD = verdict.Facts(
+GOOD = Facts(
     name="r",
     state="finished",
     step=100,
@@ -47,12 +48,12 @@ GOOD = verdict.Facts(
     },
     test_images=1000,
     broken_step=None,
-    spaces=(verdict.Space("z", 0.9, 0.02, 4.0, 0.7),),
+    spaces=(Space("z", 0.9, 0.02, 4.0, 0.7),),
     images_per_second=1000.0,
 )
 
 
-def with_knn(encoder: float) -> verdict.Facts:
+def with_knn(encoder: float) -> Facts:
     return replace(
         GOOD, scores=dict(GOOD.scores) | {"knn": dict(GOOD.scores["knn"]) | {"encoder": Score(encoder, None)}}
     )
@@ -90,7 +91,7 @@ def test_verdict_of_a_bad_run() -> None:
     assert verdict.verdict(replace(GOOD, scores={})).tone == "open"
 
 
-def space(**changes: float) -> verdict.Facts:
+def space(**changes: float) -> Facts:
     return replace(GOOD, spaces=(replace(GOOD.spaces[0], **changes),))
 
 
@@ -103,7 +104,7 @@ def space(**changes: float) -> verdict.Facts:
         (space(separation=0.4), "hardly separated"),
     ],
 )
-def test_what_looks_wrong_is_said(facts: verdict.Facts, said: str) -> None:
+def test_what_looks_wrong_is_said(facts: Facts, said: str) -> None:
     judged = verdict.verdict(facts)
     assert [said in w for w in judged.warnings] == [True]
     assert judged.tone == "mixed"
@@ -114,7 +115,7 @@ def test_nothing_is_expected_of_the_first_epoch() -> None:
 
 
 def test_facts_come_from_the_run(run: Run) -> None:
-    facts = verdict.compute(run)
+    facts = facts_of(run)
     assert facts.state == "finished"
     assert facts.broken_step is None
     assert facts.scores["knn"]["pixels"].top1 == pytest.approx(0.572)
@@ -133,7 +134,7 @@ def test_a_loss_that_is_no_number_is_found(tmp_path: Path) -> None:
     table["z.loss"][[200, 250]] = np.nan, np.inf
     np.save(folder / "statistics.npy", table)
     opened = Run.open(folder)
-    assert verdict.compute(opened).broken_step == 200
+    assert facts_of(opened).broken_step == 200
     found = curves.compute(opened)
     assert isinstance(found, curves.Curves)
     assert found.curves["loss"]["z"].broken.tolist() == [200, 250]
@@ -403,7 +404,7 @@ def test_what_is_missing_is_said_in_one_sentence(tmp_path: Path) -> None:
         assert isinstance(missing, Missing), panel
         assert missing.reason.count(".") == 1 + missing.reason.count(".npz")
         assert missing.reason.endswith(".")
-    assert verdict.verdict(verdict.compute(bare)).tone == "open"
+    assert verdict.verdict(facts_of(bare)).tone == "open"
 
 
 def test_a_loss_without_negatives_is_told_from_one_with(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from pairlens.errors import InputError
 from pairlens.record.run import Run
 from pairlens.report import theme
 from pairlens.report.compose import each, together, without_places
+from pairlens.report.facts import facts_of
 from pairlens.report.html import Html, data_json, join, tag, user
 from pairlens.report.panels import (
     accuracy,
@@ -106,7 +107,7 @@ def _sections(opened: Sequence[Run], names: Sequence[str]) -> list[Section]:
     several = len(opened) > 1
     whose = "Choose a run; " if several else ""
     found = [
-        Section("verdict", "Verdict", "", together(opened, names, verdict.compute, without_places(verdict.draw))),
+        Section("verdict", "Verdict", "", together(opened, names, facts_of, without_places(verdict.draw))),
         Section(
             "accuracy",
             "Accuracy against baselines",

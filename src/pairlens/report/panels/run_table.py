@@ -5,10 +5,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from pairlens.record.run import Run
+from pairlens.report.facts import Facts, facts_of
 from pairlens.report.html import Html, scrolling, tag, user
 from pairlens.report.panels.configuration import plain
-from pairlens.report.panels.verdict import Facts
-from pairlens.report.panels.verdict import compute as verdict_facts
 from pairlens.report.read import column, settled
 from pairlens.report.text import number, percent, shorten
 from pairlens.words import duration
@@ -29,7 +28,7 @@ def compute(run: Run) -> Row:
     arguments: dict[str, Any] = {k: run.call.get(k) for k in ("recipe", "source")}
     arguments |= given if isinstance(given, dict) else {}
     texts = {k: plain(v) for k, v in arguments.items()}
-    return Row(verdict_facts(run), settled(column(run.statistics, "loss")), texts)
+    return Row(facts_of(run), settled(column(run.statistics, "loss")), texts)
 
 
 def differing(rows: Sequence[Row]) -> list[str]:
