@@ -72,7 +72,9 @@ CASES = {
     "instdisc, nce": Case(
         general.instdisc, InstDiscSettings(0.1, negatives=256, objective="nce", fill=True), rate=1e-3
     ),
-    "moco v1": Case(general.moco_v1, MoCoSettings(**QUEUE), rate=2e-3, network=replace(HEAD, head="linear", head_norm="none")),
+    "moco v1": Case(
+        general.moco_v1, MoCoSettings(**QUEUE), rate=2e-3, network=replace(HEAD, head="linear", head_norm="none")
+    ),
     "moco v2": Case(general.moco_v2, MoCoSettings(**QUEUE), rate=2e-3),
     "moco v2, both ways": Case(general.moco_v2, MoCoSettings(symmetric=True, **QUEUE), steps=400, rate=2e-3),
     "mochi": Case(
