@@ -101,12 +101,18 @@ def one_sentence(error: str) -> str:
         (["--config", "nowhere.yaml"], "the configuration nowhere.yaml cannot be read (No such file or directory)"),
         (["--test", "nowhere"], "there is no folder nowhere"),
         (["--ft-start", "-1", "--interpolate", "1"], "must not be negative"),
+        (["--local-size", "8"], "local_size shapes the small views, and there are none"),
+        (["--head", "linear", "--hidden", "32"], "hidden shapes the hidden layers of an MLP head"),
+        (["--schedule", "constant", "--floor", "0.1"], "floor is where a cosine ends, and the schedule is constant"),
+        (["--recipe", "byol", "--extrapolate", "2", "--negatives-see", "raw"], "byol compares with no negatives"),
+        (["--recipe", "simclr", "--select", "hardest", "--selected", "500"], "500 negatives cannot be selected of the"),
     ],
 )
 def test_an_argument_that_cannot_be_used_gets_one_sentence(
     photos: str, capsys: pytest.CaptureFixture[str], flags: list[str], message: str
 ) -> None:
     assert message in one_sentence(refuse(capsys, "train", photos, *QUICK, *flags))
+    assert not Path("runs").exists()
 
 
 def test_sources_that_hold_no_images_get_one_sentence(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
