@@ -147,7 +147,10 @@ def test_feature_transformation_moves_the_recorded_scores_as_its_paper_says(
     name: str, transform: dict[str, float], tmp_path: Path
 ) -> None:
     """FT: extrapolated positives score lower (Eq. 4); interpolated negatives keep their mean and vary less (Eq. 5)."""
-    _, rows = trained(CASES[name].made(epochs=1, **transform), tmp_path, steps=8)
+    case = CASES[name]
+    if isinstance(case.method, InstDiscSettings):  # an epoch that fills the bank learns nothing
+        case = replace(case, method=replace(case.method, fill=False))
+    _, rows = trained(case.made(epochs=1, **transform), tmp_path, steps=8)
     assert len(rows) == 8
     assert np.isfinite(rows["loss"]).all()
     if "extrapolate" in transform:

@@ -39,7 +39,7 @@ def moco_v2(
     transform: FeatureTransform = FeatureTransform(),
     selection: Selection = Selection(),
 ) -> Recipe:
-    """MoCo v2 (Chen, Fan et al. 2020) for the built-in scenes: a short queue and a low momentum, for short trainings."""
+    """MoCo v2 (Chen, Fan et al. 2020) for the built-in scenes: short queue and low momentum, for short trainings."""
     return Recipe(method, network, views, optimisation, transform, selection)
 
 
