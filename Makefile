@@ -12,7 +12,7 @@ demo: $(VENV)/core.stamp  ## pretrain on generated scenes, evaluate, and write t
 	$(BIN)/pairlens evaluate $(RUN)
 
 test: check  ## everything that CI runs
-	$(BIN)/python -m pytest -n 2
+	$(BIN)/python -m pytest -n 2 --dist worksteal
 
 check: $(VENV)/test.stamp
 	$(BIN)/ruff format --check .

@@ -66,7 +66,7 @@ class Case:
 
 
 POSITIVES = ({"extrapolate": 2.0},)
-NORMED = replace(HEAD, head_norm="all")
+NORMED = replace(HEAD, dim=512, head_norm="all")
 CASES = {
     "instdisc": Case(general.instdisc, InstDiscSettings(temperature=0.1, full=True, fill=True)),
     "instdisc, nce": Case(
@@ -83,8 +83,8 @@ CASES = {
     "unmix": Case(general.unmix, UnMixSettings(**QUEUE), rate=2e-3, transforms=()),
     "infomin": Case(general.infomin, InfoMinSettings(**QUEUE), steps=500, rate=2e-3),
     "simclr": Case(general.simclr, SimCLRSettings(), steps=400),
-    "byol": Case(general.byol, BYOLSettings(momentum=0.9), 800, 16e-3, NORMED, POSITIVES),
-    "simsiam": Case(general.simsiam, SimSiamSettings(), 800, 16e-3, NORMED, POSITIVES),
+    "byol": Case(general.byol, BYOLSettings(momentum=0.9), 900, 8e-3, NORMED, POSITIVES),
+    "simsiam": Case(general.simsiam, SimSiamSettings(), 600, 8e-3, NORMED, POSITIVES),
     "swav": Case(general.swav, SwAVSettings(prototypes=64, epsilon=0.02), transforms=POSITIVES),
     "supervised": Case(general.supervised, SupervisedSettings(), steps=300, transforms=()),
 }
