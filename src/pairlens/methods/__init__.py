@@ -3,6 +3,7 @@
 There is no base class for methods; the protocol only names what `fit` asks of them.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar, Protocol, runtime_checkable
@@ -56,7 +57,7 @@ class Parts:
 
 
 @dataclass(frozen=True)
-class MethodSettings:
+class MethodSettings(ABC):
     """The arguments that are a method's own, every field a flag, and what is fixed by the method.
 
     Made to be specialised once a method, in the method's file.
@@ -102,9 +103,9 @@ class MethodSettings:
         """How many negatives of its own each query has beside the shared ones."""
         return 0
 
+    @abstractmethod
     def build(self, parts: Parts) -> Method:
         """Put the method together."""
-        raise NotImplementedError
 
 
 def usual_negatives(count: int) -> int:

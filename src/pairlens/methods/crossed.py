@@ -4,6 +4,7 @@ B images, D dimensions, K stored negatives, V comparisons of views.
 """
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 
 import torch
 from jaxtyping import Bool, Float
@@ -29,10 +30,9 @@ def batch_pairs(queries: Mapping[str, Float[Tensor, "B D"]], keys: Mapping[str, 
 
     Excluded are all views of the query's own image, itself among them where it is a key view, too.
     """
-    couples = crossed(queries, keys)
-    query, key = torch.cat([queries[q] for q, _ in couples]), torch.cat([keys[k] for _, k in couples])
+    pairs = stored_pairs(queries, keys, torch.cat(list(keys.values())))
     batch = len(next(iter(keys.values())))
-    return Pairs(query, key, torch.cat(list(keys.values())), same_image(batch, len(couples), len(keys), query.device))
+    return replace(pairs, excluded=same_image(batch, len(pairs.query) // batch, len(keys), pairs.query.device))
 
 
 def stored_pairs(
