@@ -5,7 +5,6 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +18,7 @@ from pairlens.record.recorder import Recorder
 from pairlens.record.run import write_json
 from pairlens.record.table import Table, rows_before
 from pairlens.train import Training
+from pairlens.words import timestamp
 
 PROBES = 10  # kNN probes in the course of a run, at ends of epochs
 GALLERY = 5_000  # images that a probe searches, at most
@@ -104,6 +104,6 @@ def stopped_by_signals(t: Training) -> Iterator[list[int]]:
 def write_status(folder: Path, t: Training, state: str, seconds: float) -> None:
     """Replace `status.json`."""
     epoch = t.step / len(t.batches)
-    now = datetime.now(UTC).isoformat(timespec="seconds")
+    now = timestamp()
     status = {"state": state, "step": t.step, "steps": t.steps, "epoch": epoch, "epochs": t.epochs}
     write_json(folder / "status.json", {**status, "seconds": round(seconds, 3), "updated": now})

@@ -3,7 +3,6 @@
 import signal
 from collections.abc import Callable
 from dataclasses import asdict
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +25,7 @@ from pairlens.record.run import Run, log_event, make_folder, write_json
 from pairlens.settings import Machine
 from pairlens.train import Hook, Observer, Training, fit
 from pairlens.views.plans import view_sizes
+from pairlens.words import timestamp
 
 Say = Callable[[str], None]
 DecodeProgress = Callable[[int, int], None]
@@ -149,7 +149,7 @@ def _describe_run(call: dict[str, Any], recipe: Recipe, source: Source, t: Train
     online = t.method.online
     return {
         "pairlens": pairlens.__version__,
-        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "created": timestamp(),
         "call": call,
         "seed": call["seed"],
         "spaces": {

@@ -1,6 +1,7 @@
-"""Words that the terminal and the report share."""
+"""Words that the terminal, the report and the files of a run share."""
 
 import math
+from datetime import UTC, datetime
 
 
 def duration(seconds: float | int) -> str:
@@ -12,3 +13,8 @@ def duration(seconds: float | int) -> str:
     if hours:
         return f"{hours} h {left:02d} min"
     return f"{minutes} min {rest:02d} s" if minutes else f"{rest} s"
+
+
+def timestamp() -> str:
+    """The time now in UTC, to the second, as every file of a run has it."""
+    return datetime.now(UTC).isoformat(timespec="seconds")

@@ -6,7 +6,6 @@ N images, S pixels of a view's side, D features.
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from functools import partial
 from typing import Any, Literal
 
@@ -23,6 +22,7 @@ from pairlens.evaluate.parts import Part, parted, whole
 from pairlens.evaluate.retrieval import Encode, view_retrieval
 from pairlens.evaluate.scored import labels_of
 from pairlens.views.plans import Plan
+from pairlens.words import timestamp
 
 Solver = Literal["lbfgs", "sgd"]
 Say = Callable[[str], None]
@@ -146,7 +146,7 @@ def evaluate(
         say("finding views of the same image")
         retrieval = _retrieval(contestants, test or train, plan, sight, seed)
     return {
-        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+        "date": timestamp(),
         "seed": seed,
         "seconds": round(time.perf_counter() - started, 2),
         "data": {"train": len(train), "test": len(test or ())},

@@ -6,7 +6,6 @@ Layout: `record/run.py`. There are no samples, probes, checkpoints or encoder: t
 import platform
 import sys
 import time
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +18,7 @@ from pairlens.pairs import Comparison
 from pairlens.record.observers import BINS, HIGH, LOW
 from pairlens.record.ring import TIMES, Ring, counts_of, statistics_of
 from pairlens.record.run import log_event, make_folder, write_json
+from pairlens.words import timestamp
 
 BLOCK = 100  # steps between writes
 PATIENCE = 5.0  # seconds between writes, where a block takes longer to fill
@@ -60,7 +60,7 @@ class ObservedRun:
         self.space: dict[str, int | float] = {"temperature": temperature} if temperature else {}
         self.info: dict[str, Any] = {
             "pairlens": pairlens.__version__,
-            "created": _now(),
+            "created": timestamp(),
             "observed": True,
             "call": {"recipe": "observed", "source": Path(sys.argv[0]).name or "python"},
             "spaces": {"z": self.space},
@@ -105,7 +105,7 @@ class ObservedRun:
         status: dict[str, Any] = {"state": state, "step": self.step, "seconds": round(self.ring.seconds, 3)}
         if self.steps_per_epoch:
             status["epoch"] = self.step / self.steps_per_epoch
-        write_json(self.folder / "status.json", status | {"updated": _now()})
+        write_json(self.folder / "status.json", status | {"updated": timestamp()})
 
 
 def check_free(folder: Path | None) -> None:
@@ -119,7 +119,3 @@ def check_free(folder: Path | None) -> None:
             f"{folder} is not an empty folder; give each observed run a new one, or none, for the next free "
             "runs/observed-NUMBER"
         )
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="seconds")

@@ -27,7 +27,6 @@ first 256.
 import json
 import os
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from functools import cached_property
 from itertools import count
 from pathlib import Path
@@ -38,6 +37,7 @@ import numpy as np
 from pairlens.errors import InputError
 from pairlens.record.disk import writing
 from pairlens.record.table import read
+from pairlens.words import timestamp
 
 
 @dataclass(frozen=True)
@@ -165,7 +165,7 @@ def write_json(path: Path, value: Any) -> None:
 
 def log_event(folder: Path, kind: str, text: str) -> None:
     """Append a line to `events.jsonl`, on a line of its own even where a kill cut the last one short."""
-    line = json.dumps({"time": datetime.now(UTC).isoformat(timespec="seconds"), "kind": kind, "text": text})
+    line = json.dumps({"time": timestamp(), "kind": kind, "text": text})
     path = folder / "events.jsonl"
     with writing(path), open(path, "a+b") as file:
         if file.tell() > 0:
