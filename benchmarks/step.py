@@ -20,13 +20,12 @@ from torch import Tensor
 
 from pairlens.assemble import assemble, resolve
 from pairlens.data.scenes import make_scenes
-from pairlens.draw import Draw
 from pairlens.environment import apply, describe
 from pairlens.place import find_place
 from pairlens.recipes import find_recipe
 from pairlens.record.recorder import Recorder
 from pairlens.settings import FeatureTransform, Machine, Network, Optimisation
-from pairlens.train import Training, fit, render_views
+from pairlens.train import Training, drawn, fit, render_views
 
 FT = FeatureTransform(extrapolate=2.0, interpolate=1.6, renormalise=True)
 
@@ -90,14 +89,13 @@ def run_whole(t: Training, recorder: Recorder, steps: int) -> float:
     t.stop = False
     fit(t, [recorder], [hook])
     synchronize(t)
-    return steps * t.batches.batch / (time.perf_counter() - began[0])
+    return steps * t.order.batch / (time.perf_counter() - began[0])
 
 
 def bare(t: Training) -> Callable[[], None]:
     """One bare step of the training's network on one batch of ready views."""
-    index, images = next(iter(t.batches.epoch()))
-    draw = Draw(index, t.sizes[index], 0, 0, t.views, t.features)
-    views = render_views(t, images, t.method.plan(draw))
+    (part,) = next(drawn(t))
+    draw, views = part.draw, render_views(t, part.params, part.wait())
     parameters = list(t.method.online.parameters())
     target = getattr(t.method, "target", None)
 
@@ -130,7 +128,7 @@ def run_bare(step: Callable[[], None], t: Training, steps: int) -> float:
     for _ in range(steps):
         step()
     synchronize(t)
-    return steps * t.batches.batch / (time.perf_counter() - began)
+    return steps * t.order.batch / (time.perf_counter() - began)
 
 
 def synchronize(t: Training) -> None:

@@ -483,7 +483,7 @@ def test_a_query_has_as_many_negatives_as_the_recipe_says(recipe: Callable[..., 
 
 def test_the_training_is_what_the_recipe_says() -> None:
     t = training_of(small(accumulate=2))
-    assert (t.size, t.epochs, t.accumulate, len(t.batches), t.steps) == (16, 2, 2, 4, 8)
+    assert (t.size, t.epochs, t.accumulate, len(t.order), t.steps) == (16, 2, 2, 4, 8)
     assert {id(p) for p in t.method.online.parameters()} == {
         id(p) for group in t.optimizer.param_groups for p in group["params"]
     }

@@ -13,7 +13,8 @@ from torch import Tensor, nn
 from pairlens.assemble import assemble, resolve
 from pairlens.clock import PHASES, Clock, seconds
 from pairlens.data.images import ImageSet
-from pairlens.data.loader import Batches
+from pairlens.data.loader import Moving, Resident
+from pairlens.data.order import Order
 from pairlens.draw import Draw
 from pairlens.methods.instdisc import InstDiscSettings
 from pairlens.methods.moco import MoCoSettings
@@ -112,7 +113,7 @@ def everything(t: Training) -> dict[str, Tensor]:
     found = {f"method.{k}": v.clone() for k, v in t.method.state_dict().items()}
     for i, state in t.optimizer.state_dict()["state"].items():
         found |= {f"optimizer.{i}.{k}": torch.as_tensor(v).clone() for k, v in state.items()}
-    return found | {"views": t.views.get_state(), "features": t.features.get_state()} | t.batches.state()
+    return found | {"views": t.views.get_state(), "features": t.features.get_state()} | t.order.state()
 
 
 def assert_same(one: dict[str, Tensor], other: dict[str, Tensor]) -> None:
@@ -169,6 +170,20 @@ def test_a_run_stopped_after_any_step_goes_on_bit_for_bit(tmp_path: Path, recipe
         assert_same(everything(whole), everything(other))
 
 
+def test_steps_drawn_ahead_of_their_time_are_the_same_and_unknown_to_checkpoints(tmp_path: Path) -> None:
+    at_once, late = training_of(moco(accumulate=2)), training_of(moco(accumulate=2))
+    late.loader = Moving(images_of().pixels, CPU.device)
+    late.loader.ahead = 3
+    fit(at_once)
+    fit(late, hooks=[lambda t: save_checkpoint(tmp_path / str(t.step), t, 0.0)])
+    assert_same(everything(at_once), everything(late))
+    for step in (1, 3, 4, 7):
+        other = training_of(moco(accumulate=2), seed=step)
+        load_checkpoint(tmp_path / str(step) / f"step-{step:08d}", other)
+        fit(other)
+        assert_same(everything(at_once), everything(other))
+
+
 @pytest.mark.parametrize("recipe", [moco_v2, simclr])
 @pytest.mark.parametrize("way", [False, True])
 def test_multi_crop_trains_end_to_end(recipe: Callable[..., Recipe], way: bool) -> None:
@@ -204,7 +219,9 @@ def test_small_views_are_cut_from_the_same_images() -> None:
     fit(t, [look])
     (outcome,) = seen
     for name in ("query", "local_1", "local_2"):
-        expected = render(outcome.images, outcome.params[name], 8 if "local" in name else 16, t.mean, t.std)
+        expected = render(
+            t.loader.whole(outcome.draw.index), outcome.params[name], 8 if "local" in name else 16, t.mean, t.std
+        )
         assert torch.equal(outcome.views[name], expected)
 
 
@@ -249,7 +266,7 @@ def test_observers_see_the_gradients_and_the_queue_that_the_step_used() -> None:
         assert t.optimizer.param_groups[0]["lr"] == t.schedule(t.step)
         assert outcome.draw.step == t.step
         assert outcome.draw.epoch == t.step // 4
-        assert [name for name, _ in outcome.laps][:3] == ["", "data", "views"]
+        assert [name for name, _ in outcome.laps][:4] == ["", "views", "data", "views"]
         seen.append(t.step)
 
     def after(t: Training) -> None:
@@ -302,7 +319,8 @@ def toy_of(accumulate: int) -> Training:
     method = Toy()
     return Training(
         method=method,
-        batches=Batches(images, 8, "cpu", torch.Generator().manual_seed(0)),
+        order=Order(16, 8, torch.Generator().manual_seed(0)),
+        loader=Resident(images.pixels, CPU.device),
         sizes=images.sizes,
         optimizer=torch.optim.SGD(method.parameters(), 0.1),
         schedule=cosine(0.01, 4),

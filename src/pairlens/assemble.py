@@ -11,7 +11,8 @@ import torch
 from torch import nn
 
 from pairlens.data.images import ImageSet
-from pairlens.data.loader import Batches
+from pairlens.data.loader import make_loader
+from pairlens.data.order import Order
 from pairlens.errors import InputError
 from pairlens.idle import check_effect, without_brought
 from pairlens.methods import Parts, power_of_two
@@ -113,7 +114,7 @@ def assemble(recipe: Recipe, images: ImageSet, place: Place, seed: int) -> Train
     branch = make_branch(
         recipe.network, place.precision, generator["weights"], (size, *view_sizes(plan, size).values())
     )
-    batches = Batches(images, o.batch or 0, place.device, generator["order"])
+    order = Order(len(images), o.batch or 0, generator["order"])
     method = recipe.method.build(
         Parts(
             branch=branch.to(place.device).to(memory_format=torch.channels_last),  # type: ignore[call-overload]
@@ -121,7 +122,7 @@ def assemble(recipe: Recipe, images: ImageSet, place: Place, seed: int) -> Train
             contrast=recipe.contrast(),
             images=images,
             dim=recipe.network.dim,
-            steps=(o.epochs or 0) * len(batches),
+            steps=(o.epochs or 0) * len(order),
             shuffle=recipe.network.splits > 1,
             weights=generator["weights"],
             state=generator["queue"],
@@ -129,8 +130,8 @@ def assemble(recipe: Recipe, images: ImageSet, place: Place, seed: int) -> Train
     )
     assert isinstance(method, nn.Module)
     method.to(place.device)
-    lr = (o.lr or 0) * batches.batch / 256
-    steps, warmup = (o.epochs or 0) * len(batches), round(o.warmup * len(batches))
+    lr = (o.lr or 0) * order.batch / 256
+    steps, warmup = (o.epochs or 0) * len(order), round(o.warmup * len(order))
     schedules: dict[str, Schedule] = {
         "cosine": cosine(lr, steps, warmup, o.floor),
         "steps": step_decay(lr, (round(0.6 * steps), round(0.8 * steps)), warmup=warmup),
@@ -141,7 +142,8 @@ def assemble(recipe: Recipe, images: ImageSet, place: Place, seed: int) -> Train
         method.online.encoder.compile()
     return Training(
         method=method,
-        batches=batches,
+        order=order,
+        loader=make_loader(images.pixels, place.device),
         sizes=images.sizes,
         optimizer=make_optimizer(
             o.optimizer, method, lr=lr, weight_decay=o.weight_decay or 0.0, constant_rate=recipe.method.constant_rate

@@ -77,7 +77,7 @@ def train(argv: list[str]) -> int:
             progress=console.decoding,
         )
         console.say(
-            f"{recipe}: {training.epochs} epochs of {len(training.batches)} steps, batch {training.batches.batch}, "
+            f"{recipe}: {training.epochs} epochs of {len(training.order)} steps, batch {training.order.batch}, "
             f"{training.size} px views, on {place.device} with {place.threads} threads, "
             f"{str(place.precision).removeprefix('torch.')}"
         )

@@ -43,10 +43,10 @@ class Console:
             if now - shown < 0.5 and done < t.steps:
                 return
             shown = now
-            rate = (done - first) * t.batches.batch / max(1e-9, now - began)
-            left = (t.steps - done) * t.batches.batch / rate
+            rate = (done - first) * t.order.batch / max(1e-9, now - began)
+            left = (t.steps - done) * t.order.batch / rate
             loss = outcome.parts[-1].loss.item()
-            epoch = done / len(t.batches)
+            epoch = done / len(t.order)
             detail = f"epoch {epoch:.1f}/{t.epochs}  loss {loss:.3f}  {rate:,.0f} images/s  {duration(left)} left"
             self.advance("training", done, t.steps, detail)
 

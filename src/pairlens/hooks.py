@@ -62,7 +62,7 @@ class Prober:
         dtype = np.dtype([("step", "<i8"), ("epoch", "<f4"), ("knn", "<f4")])
         self.table, self.images = Table(path, dtype, rows_before(path, t.step + 1)), source.train
         self.split = validation_split(source.train, seed=0)
-        self.at = {max(1, round(t.epochs * (i + 1) / PROBES)) * len(t.batches) for i in range(PROBES)}
+        self.at = {max(1, round(t.epochs * (i + 1) / PROBES)) * len(t.order) for i in range(PROBES)}
 
     def __call__(self, t: Training) -> None:
         """Probe if this step ends one of the chosen epochs."""
@@ -76,7 +76,7 @@ class Prober:
                 "precision": branch.precision,
             }
             accuracy = probe(branch.encoder, self.images, self.split, gallery=GALLERY, **look)
-            self.table.append(np.array([(t.step, t.step / len(t.batches), accuracy)], self.table.dtype))
+            self.table.append(np.array([(t.step, t.step / len(t.order), accuracy)], self.table.dtype))
 
 
 @contextmanager
@@ -103,7 +103,7 @@ def stopped_by_signals(t: Training) -> Iterator[list[int]]:
 
 def write_status(folder: Path, t: Training, state: str, seconds: float) -> None:
     """Replace `status.json`."""
-    epoch = t.step / len(t.batches)
+    epoch = t.step / len(t.order)
     now = timestamp()
     status = {"state": state, "step": t.step, "steps": t.steps, "epoch": epoch, "epochs": t.epochs}
     write_json(folder / "status.json", {**status, "seconds": round(seconds, 3), "updated": now})

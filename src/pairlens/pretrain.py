@@ -154,16 +154,16 @@ def _describe_run(call: dict[str, Any], recipe: Recipe, source: Source, t: Train
         "seed": call["seed"],
         "spaces": {
             space: {
-                "negatives": recipe.negatives_of_a_query(t.batches.batch // t.accumulate, len(train)),
+                "negatives": recipe.negatives_of_a_query(t.order.batch // t.accumulate, len(train)),
                 "temperature": recipe.method.temperature,
             }
             for space in recipe.method.spaces
         },
         "views": list(view_sizes(t.method.plan, t.size)),
         "size": t.size,
-        "batch": t.batches.batch,
+        "batch": t.order.batch,
         "steps": t.steps,
-        "steps_per_epoch": len(t.batches),
+        "steps_per_epoch": len(t.order),
         "data": {
             "train": len(train),
             "test": len(source.test) if source.test else 0,

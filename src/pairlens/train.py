@@ -3,15 +3,17 @@
 B images of a batch, N images of the set; _ the side of a view, of each its own.
 """
 
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float, Int64, Integer, UInt8
+from jaxtyping import Float, Int64, Integer
 from torch import Tensor
 
 from pairlens.clock import Clock, Laps
-from pairlens.data.loader import Batches
+from pairlens.data.loader import Loader, Wait
+from pairlens.data.order import Order, State
 from pairlens.draw import Draw
 from pairlens.methods import Method
 from pairlens.optim import Schedule
@@ -25,7 +27,8 @@ class Training:
     """Everything that one training consists of; `step` advances, and a checkpoint holds what changes."""
 
     method: Method
-    batches: Batches
+    order: Order
+    loader: Loader
     sizes: Integer[Tensor, "N 2"]  # height and width of the original images, on the CPU
     optimizer: torch.optim.Optimizer
     schedule: Schedule
@@ -43,7 +46,16 @@ class Training:
     @property
     def steps(self) -> int:
         """Optimiser steps in all."""
-        return self.epochs * len(self.batches)
+        return self.epochs * len(self.order)
+
+
+@dataclass(frozen=True)
+class Part:
+    """What is drawn for one part of a batch, and its pixels when they are there."""
+
+    draw: Draw
+    params: Mapping[str, ViewParams]
+    wait: Wait
 
 
 @dataclass(frozen=True)
@@ -51,7 +63,6 @@ class Outcome:
     """What one optimiser step did; observers read it while its gradients are still there."""
 
     draw: Draw  # of the batch's last part, like all that follows
-    images: UInt8[Tensor, "B 3 H W"]
     params: Mapping[str, ViewParams]
     views: Mapping[str, Float[Tensor, "B 3 _ _"]]
     parts: list[Step]  # of every part
@@ -71,20 +82,18 @@ def fit(t: Training, observers: Iterable[Observer] = (), hooks: Iterable[Hook] =
         hooks: called after each step (progress, checkpoints, probes).
     """
     t.method.train()
-    t.batches.load(t.batches.state())
-    stream = forever(t.batches)
+    stream = drawn(t)
     clock = Clock(t.mean.device)
     while t.step < t.steps and not t.stop:
         clock.start()
-        index, images = next(stream)
-        clock.lap("data")
-        parts = []
-        for rows, pixels in zip(index.chunk(t.accumulate), images.chunk(t.accumulate), strict=True):
-            draw = Draw(rows, t.sizes[rows], t.step // len(t.batches), t.step, t.views, t.features)
-            params = t.method.plan(draw)
-            views = render_views(t, pixels, params)
+        due, parts = next(stream), []
+        clock.lap("views")
+        for part in due:
+            pixels = part.wait()
+            clock.lap("data")
+            views = render_views(t, part.params, pixels)
             clock.lap("views")
-            step = t.method(views, draw)
+            step = t.method(views, part.draw)
             clock.lap("forward")
             (step.loss / t.accumulate).backward()
             parts.append(step)
@@ -93,7 +102,7 @@ def fit(t: Training, observers: Iterable[Observer] = (), hooks: Iterable[Hook] =
         t.optimizer.step()
         clock.lap("backward")
         for observe in observers:
-            observe(t, Outcome(draw, pixels, params, views, parts, clock.laps))
+            observe(t, Outcome(part.draw, part.params, views, parts, clock.laps))
         t.method.after_step(*parts)
         t.optimizer.zero_grad()
         t.step += 1
@@ -102,15 +111,34 @@ def fit(t: Training, observers: Iterable[Observer] = (), hooks: Iterable[Hook] =
             hook(t)
 
 
-def render_views(t: Training, images: UInt8[Tensor, "B 3 H W"], params: Mapping[str, ViewParams]) -> dict[str, Tensor]:
+def drawn(t: Training) -> Iterator[list[Part]]:
+    """The steps to come, each in parts, drawn as early as the loader wants to be asked for their pixels.
+
+    `t.order` and `t.views` stand where the step that was handed out last has brought them, however far ahead others
+    are drawn: a checkpoint holds exactly what goes on after it.
+    """
+    views = torch.Generator()
+    views.set_state(t.views.get_state())
+    ahead: deque[tuple[list[Part], State, Tensor]] = deque()
+    for number, (index, behind) in enumerate(t.order.walk(), t.step):
+        parts = [_draw_part(t, rows, number, views) for rows in index.chunk(t.accumulate)]
+        ahead.append((parts, behind, views.get_state()))
+        if len(ahead) > t.loader.ahead:
+            due, order, state = ahead.popleft()
+            t.order.load(order)
+            t.views.set_state(state)
+            yield due
+
+
+def _draw_part(t: Training, rows: Int64[Tensor, "B"], step: int, views: torch.Generator) -> Part:
+    draw = Draw(rows, t.sizes[rows], step // len(t.order), step, views, t.features)
+    params = t.method.plan(draw)
+    return Part(draw, params, t.loader.ask(rows, {name: (p.crop, p.size or t.size) for name, p in params.items()}))
+
+
+def render_views(t: Training, params: Mapping[str, ViewParams], pixels: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Every view of a batch, [B, 3, S, S] with an S of its own, normalised."""
-    return {name: t.render(images, p, p.size or t.size, t.mean, t.std) for name, p in params.items()}
-
-
-def forever(batches: Batches) -> Iterator[tuple[Int64[Tensor, "B"], UInt8[Tensor, "B 3 H W"]]]:
-    """Batches, epoch after epoch."""
-    while True:
-        yield from batches.epoch()
+    return {name: t.render(pixels[name], p, p.size or t.size, t.mean, t.std) for name, p in params.items()}
 
 
 def set_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:

@@ -24,7 +24,7 @@ from pairlens.place import Place
 from pairlens.recipes import general
 from pairlens.recipes.recipe import Recipe
 from pairlens.settings import Network, Optimisation, Views
-from pairlens.train import Training, render_views
+from pairlens.train import Training, drawn, render_views
 
 N, B, D, SIDE = 12, 6, 8, 16
 CPU = Place(torch.device("cpu"), torch.float32, threads=1, compile=False)
@@ -45,11 +45,10 @@ def built(recipe: Recipe) -> Training:
 
 def first_step(training: Training) -> tuple[dict[str, Tensor], Draw, Step]:
     """The views of the first batch, their draw, and what the method makes of them."""
-    index, pixels = next(iter(training.batches.epoch()))
-    draw = Draw(index, training.sizes[index], 0, 0, training.views, training.features)
+    (part,) = next(drawn(training))
     training.method.train()
-    views = render_views(training, pixels, training.method.plan(draw))
-    return views, draw, training.method(views, draw)
+    views = render_views(training, part.params, part.wait())
+    return views, part.draw, training.method(views, part.draw)
 
 
 def dot(a: Tensor, b: Tensor) -> float:

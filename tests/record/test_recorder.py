@@ -128,7 +128,7 @@ def test_samples_hold_images_views_and_parameters(tmp_path: Path, make_training:
             outcome = seen[int(sample["step"])]
             assert file.name == f"{sample['step']:06d}.npz"
             assert np.array_equal(sample["index"], outcome.draw.index)
-            assert np.array_equal(sample["images"], outcome.images)
+            assert np.array_equal(sample["images"], t.loader.whole(outcome.draw.index))
             assert len(outcome.params) == 2 + local
             assert {k.split(".")[1] for k in sample if k.startswith(("view.", "params."))} == set(outcome.params)
             for name, params in outcome.params.items():

@@ -10,7 +10,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from pairlens.record.ring import Ring, counts_of, statistics_of
-from pairlens.record.samples import write_sample
+from pairlens.record.samples import SAMPLED, write_sample
 from pairlens.train import Outcome, Training
 
 
@@ -51,7 +51,7 @@ class Recorder:
         loss = torch.stack([part.loss for part in outcome.parts]).mean()
         gradients = [p.grad for group in t.optimizer.param_groups for p in group["params"] if p.grad is not None]
         norm = gradient_norm(gradients) if gradients else torch.zeros_like(loss)
-        host = {"step": t.step, "epoch": t.step / len(t.batches), "images": t.batches.batch}
+        host = {"step": t.step, "epoch": t.step / len(t.order), "images": t.order.batch}
         self.ring.add(
             host | {"learning_rate": t.optimizer.param_groups[0]["lr"]},
             {"loss": loss, "gradient_norm": norm, **statistics_of(comparisons)},
@@ -60,7 +60,8 @@ class Recorder:
         )
         if t.step in self.sampled:
             path = self.folder / "samples" / f"{t.step:06d}.npz"
-            write_sample(path, outcome.draw, outcome.images, outcome.views, outcome.params, t.mean, t.std)
+            images = t.loader.whole(outcome.draw.index[:SAMPLED])
+            write_sample(path, outcome.draw, images, outcome.views, outcome.params, t.mean, t.std)
 
     def sync(self) -> None:
         """Write everything, and wait for the disk: before a checkpoint, so that none is ahead of its rows."""

@@ -20,7 +20,7 @@ SAMPLED = 8  # images of a sample
 def write_sample(
     path: Path,
     draw: Draw,
-    images: UInt8[Tensor, "B 3 H W"],
+    images: UInt8[Tensor, "_ 3 H W"],  # the sampled ones alone, or the whole batch
     views: Mapping[str, Float[Tensor, "B 3 _ _"]],
     params: Mapping[str, ViewParams],
     mean: Float[Tensor, "3"],
