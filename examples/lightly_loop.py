@@ -14,8 +14,9 @@ from torchvision.transforms.functional import to_pil_image
 
 import pairlens
 from pairlens.data.scenes import make_scenes
+from pairlens.draw import beta
 from pairlens.pairs import Pairs
-from pairlens.transforms import beta, extrapolate_positives
+from pairlens.transforms import extrapolate_positives
 
 
 class Scenes(Dataset):
@@ -33,8 +34,7 @@ class Scenes(Dataset):
 
 def train(epochs: int, run: str | None) -> None:
     """NT-Xent at temperature 0.1, 16 steps an epoch."""
-    model = nn.Sequential(encoder(128), SimCLRProjectionHead(128, 128, 64))
-    criterion = NTXentLoss(temperature=0.1)
+    model, criterion = nn.Sequential(encoder(128), SimCLRProjectionHead(128, 128, 64)), NTXentLoss(temperature=0.1)
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3)
     loader = DataLoader(Scenes(), batch_size=128, shuffle=True)
     ft = torch.Generator().manual_seed(0)  # pairlens

@@ -12,8 +12,9 @@ from torch.utils.data import DataLoader, TensorDataset
 
 import pairlens
 from pairlens.data.scenes import make_scenes
+from pairlens.draw import beta
 from pairlens.pairs import Pairs
-from pairlens.transforms import beta, extrapolate_positives, mix_negatives
+from pairlens.transforms import extrapolate_positives, mix_negatives
 
 
 class MoCo(lightning.LightningModule):

@@ -9,8 +9,9 @@ from torch import Tensor, nn
 
 import pairlens
 from pairlens.data.scenes import make_scenes
+from pairlens.draw import beta
 from pairlens.pairs import Pairs
-from pairlens.transforms import beta, extrapolate_positives, mix_negatives
+from pairlens.transforms import extrapolate_positives, mix_negatives
 
 
 def encoder(dim: int = 64) -> nn.Module:
@@ -36,8 +37,7 @@ def train(steps: int, run: str | None) -> None:
     target = deepcopy(online).requires_grad_(False)
     optimizer = torch.optim.SGD(online.parameters(), lr=0.06, momentum=0.9, weight_decay=5e-4)
     ft = torch.Generator().manual_seed(0)  # pairlens: the loop's own random numbers stay what they were
-    for _ in range(steps):
-        x = images[torch.randint(len(images), (128,))]
+    for x in (images[torch.randint(len(images), (128,))] for _ in range(steps)):
         q, k = F.normalize(online(augment(x)), dim=1), F.normalize(target(augment(x)), dim=1)
         p = extrapolate_positives(Pairs(q, k, queue), 1 + beta(2.0, (1, 1), ft))  # pairlens: harder positives
         p = mix_negatives(p, beta(1.6, (1, 1), ft), torch.randperm(1024, generator=ft))  # pairlens: diverse negatives

@@ -16,7 +16,6 @@ from pairlens.draw import Draw
 from pairlens.errors import InputError
 from pairlens.pairs import Pairs, Transform, identity, score
 from pairlens.transforms import (
-    beta,
     chain,
     extrapolate_positives,
     mix_negatives,
@@ -59,53 +58,6 @@ def positive_lambda(transform: Transform, draw: Draw, rows: int = 6, dim: int = 
     """What lambda a transform of positives used: with q = 1 and k = 0 the transformed query is lambda itself."""
     pairs = Pairs(torch.ones(rows, dim), torch.zeros(rows, dim), torch.zeros(1, dim))
     return transform(pairs, draw).query
-
-
-# Beta variates ---------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("alpha", [0.1, 0.2, 0.6, 1.6, 2.0])
-def test_beta_follows_its_law(alpha: float) -> None:
-    """Each float32 stands for all numbers that round to it: near 1 they carry much of the mass of a small alpha."""
-    found = beta(alpha, (20_000,), torch.Generator().manual_seed(7))
-    value, exact = found.double(), scipy.stats.beta(alpha, alpha)
-    below = (torch.nextafter(found, torch.tensor(-1.0)).double() + value) / 2
-    above = (torch.nextafter(found, torch.tensor(2.0)).double() + value) / 2
-    low, high = exact.cdf(below.numpy()), exact.cdf(above.numpy())
-    spread = torch.rand(len(found), generator=torch.Generator().manual_seed(8), dtype=torch.float64).numpy()
-    assert scipy.stats.kstest(low + spread * (high - low), "uniform").pvalue > 1e-3
-    assert scipy.stats.kstest(value[value < 0.5].numpy(), lambda x: 2 * exact.cdf(x)).pvalue > 1e-3
-
-
-@pytest.mark.parametrize("alpha", [0.05, 0.1, 1.0, 2.0, 50.0])
-def test_beta_stays_in_the_unit_interval(alpha: float) -> None:
-    found = beta(alpha, (200_000,), torch.Generator().manual_seed(1)).double()
-    assert not found.isnan().any()
-    assert ((found >= 0) & (found <= 1)).all()
-    assert (found == 0.5).sum() < 5  # no pile where both gammas underflow
-    deviation = (1 / (4 * (2 * alpha + 1))) ** 0.5
-    assert abs(found.mean().item() - 0.5) < 5 * deviation / len(found) ** 0.5
-    assert found.std().item() == pytest.approx(deviation, rel=0.02)
-
-
-def test_beta_keeps_the_shape_and_continues_from_the_generators_state() -> None:
-    generator = torch.Generator().manual_seed(3)
-    beta(2.0, (5,), generator)
-    state = generator.get_state()
-    first, second = beta(0.3, (4, 3), generator), beta(0.3, (4, 3), generator)
-    assert first.dtype == torch.float32
-    assert first.shape == (4, 3)
-    assert first.device == generator.device
-    assert not torch.equal(first, second)
-    generator.set_state(state)
-    assert torch.equal(beta(0.3, (4, 3), generator), first)
-    assert torch.equal(beta(0.3, (4, 3), generator), second)
-
-
-@pytest.mark.parametrize("alpha", [0.0, -1.0])
-def test_alpha_must_be_positive(alpha: float) -> None:
-    with pytest.raises(InputError, match="alpha"):
-        beta(alpha, (2,), torch.Generator())
 
 
 @pytest.mark.parametrize("alpha", [0.0, -1.0])

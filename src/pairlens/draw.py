@@ -3,11 +3,18 @@
 B images of the batch.
 """
 
+import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Int64, Integer
+from jaxtyping import Float, Int64, Integer
 from torch import Tensor
+
+from pairlens.errors import InputError
+
+CELLS = 8192
+"""Cells of the table through which the distribution function of Beta(alpha, alpha) is inverted."""
 
 
 @dataclass(frozen=True)
@@ -24,3 +31,51 @@ class Draw:
     step: int  # optimiser steps finished before this step
     views: torch.Generator  # CPU; drawn from by plans only
     features: torch.Generator  # on the training device; drawn from by methods and feature transforms only
+
+
+def beta(alpha: float, shape: tuple[int, ...], generator: torch.Generator) -> Float[Tensor, "..."]:
+    """Beta(alpha, alpha) variates on the generator's device, in float32.
+
+    `torch.distributions.Beta` draws from the global generator only; this calls the kernel beneath it. Gammas of a small
+    alpha underflow in float32 (both may be 0, and their ratio NaN), hence float64.
+    """
+    check_alpha(alpha)
+    concentration = torch.full((*shape, 2), alpha, dtype=torch.float64, device=generator.device)
+    return torch._sample_dirichlet(concentration, generator=generator)[..., 0].float()
+
+
+def beta_of_uniform(alpha: float) -> Callable[[Tensor], Tensor]:
+    """The function that turns uniform variates into Beta(alpha, alpha) variates, each into one: its quantiles.
+
+    `beta` rejects and tries again, so it uses up a varying count of the generator's numbers; this uses the numbers it
+    is given, and at alpha = 1 gives them back. The lower half is tabulated over s, x = (s ^ max(1, 1 / alpha)) / 2,
+    because the density over s is bounded; the upper half mirrors it. It is off by less than 1e-5.
+
+    Raises:
+        InputError: alpha is not positive.
+    """
+    check_alpha(alpha)
+    if alpha == 1:
+        return lambda uniform: uniform
+    power = max(1.0, 1 / alpha)
+    s = torch.linspace(0, 1, CELLS + 1, dtype=torch.float64)
+    density = (2 - s**power if alpha < 1 else s * (2 - s)) ** (alpha - 1)
+    below = torch.cat([s.new_zeros(1), torch.cumulative_trapezoid(density, s)])
+    below = below / (2 * below[-1])  # the probability of what lies below each s; half of it all lies below 1/2
+
+    def transform(uniform: Tensor) -> Tensor:
+        folded = torch.minimum(uniform, 1 - uniform).double()
+        right = torch.searchsorted(below, folded, right=True).clamp_(1, CELLS)
+        inside = (folded - below[right - 1]) / (below[right] - below[right - 1])
+        x = ((right - 1 + inside) / CELLS) ** power / 2
+        return torch.where(uniform < 0.5, x, 1 - x).to(uniform.dtype)
+
+    return transform
+
+
+def check_alpha(alpha: float) -> None:
+    """Refuse an alpha for which there is no Beta(alpha, alpha)."""
+    if not 0 < alpha < math.inf:
+        raise InputError(
+            f"alpha of the Beta distribution must be positive, not {alpha}; FT uses 1.6 and 2.0, CCrop 0.1 and 0.6"
+        )

@@ -5,7 +5,6 @@ B queries, K shared negatives, D dimensions. `lam` is the paper's lambda and bro
 (as in the authors' code).
 """
 
-import math
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Literal, get_args
@@ -15,7 +14,7 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int64
 from torch import Tensor
 
-from pairlens.draw import Draw
+from pairlens.draw import Draw, beta, check_alpha
 from pairlens.errors import InputError
 from pairlens.pairs import Pairs, Transform
 
@@ -153,17 +152,6 @@ def starting_at(epoch: int, transform: Transform) -> Transform:
     return lambda pairs, draw: transform(pairs, draw) if draw.epoch >= epoch else pairs
 
 
-def beta(alpha: float, shape: tuple[int, ...], generator: torch.Generator) -> Float[Tensor, "..."]:
-    """Beta(alpha, alpha) variates on the generator's device, in float32.
-
-    `torch.distributions.Beta` draws from the global generator only; this calls the kernel beneath it. Gammas of a small
-    alpha underflow in float32 (both may be 0, and their ratio NaN), hence float64.
-    """
-    _check_alpha(alpha)
-    concentration = torch.full((*shape, 2), alpha, dtype=torch.float64, device=generator.device)
-    return torch._sample_dirichlet(concentration, generator=generator)[..., 0].float()
-
-
 def _positives(
     draw_lam: DrawLambda, *, gradient: Gradient, negatives_see: NegativesSee, renormalise: bool
 ) -> Transform:
@@ -191,7 +179,7 @@ def _negatives(draw_lam: DrawLambda, *, union: bool, renormalise: bool) -> Trans
 
 def _lambda(alpha: float, shift: float, per: Per) -> DrawLambda:
     """How lambda is drawn for the rows it mixes: Beta(alpha, alpha) + shift, of the shape that `per` names."""
-    _check_alpha(alpha)
+    check_alpha(alpha)
     _check(per, Per, "per")
 
     def draw_lam(rows: Tensor, draw: Draw) -> Tensor:
@@ -200,11 +188,6 @@ def _lambda(alpha: float, shift: float, per: Per) -> DrawLambda:
         return (beta(alpha, (n, d), draw.features) + shift).to(rows.dtype)
 
     return draw_lam
-
-
-def _check_alpha(alpha: float) -> None:
-    if not 0 < alpha < math.inf:
-        raise InputError(f"alpha of the Beta distribution must be positive, not {alpha}; FT uses 1.6 and 2.0")
 
 
 def _check(value: str, allowed: object, name: str) -> None:

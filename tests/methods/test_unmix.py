@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from pairlens.data.images import ImageSet
+from pairlens.draw import beta
 from pairlens.errors import InputError
 from pairlens.methods import Method, Parts
 from pairlens.methods.moco import MoCoSettings
@@ -18,7 +19,7 @@ from pairlens.nets.branch import Branch
 from pairlens.nets.encoders import make_encoder
 from pairlens.nets.heads import linear_head
 from pairlens.pairs import Contrast, Pairs, Transform, identity
-from pairlens.transforms import beta, chain, negative_interpolation, positive_extrapolation
+from pairlens.transforms import chain, negative_interpolation, positive_extrapolation
 from pairlens.views.mixing import draw_share, mix_reversed
 from pairlens.views.plans import Augmentation, two_views
 

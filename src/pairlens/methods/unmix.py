@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 from torch import Tensor
 
-from pairlens.draw import Draw
+from pairlens.draw import Draw, beta
 from pairlens.errors import InputError
 from pairlens.methods import Parts
 from pairlens.methods.crossed import GLOBAL, stored_pairs
@@ -17,7 +17,6 @@ from pairlens.negatives import Queue
 from pairlens.nets.branch import Branch
 from pairlens.nets.momentum import MomentumBranch
 from pairlens.pairs import Contrast, Step, identity
-from pairlens.transforms import beta
 from pairlens.views.mixing import draw_share, mix_reversed
 from pairlens.views.plans import Plan
 
