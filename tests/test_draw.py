@@ -79,7 +79,7 @@ def test_inversion_stays_in_the_unit_interval(alpha: float) -> None:
     assert found.dtype == torch.float32
     assert ((found >= 0) & (found <= 1)).all()
     assert (found.diff() >= 0).all()
-    assert (found[:4].diff() > 0).all()
+    assert (found[2:4].diff() > 0).all()
     assert found[3] == 0.5
 
 
