@@ -17,6 +17,9 @@ from pairlens.errors import InputError
 from pairlens.views.params import ViewParams
 from pairlens.views.render import render
 
+Cut = Callable[[Integer[Tensor, "B 2"]], Float[Tensor, "B 4"]]
+"""What of an image is looked at, from height and width in pixels: left, top, width, height as fractions of it."""
+
 Progress = Callable[[int], None]
 """Told how many more images are done."""
 
@@ -50,15 +53,17 @@ def plain_views(
     index: Int64[Tensor, "N"] | None = None,
     batch: int = 512,
     device: torch.device | str = "cpu",
+    cut: Cut = central_crop,
 ) -> Iterator[Float[Tensor, "B 3 S S"]]:
     """Un-augmented views of the images that `index` names, or of all; normalised, batch by batch on `device`.
 
-    The stored images are gathered a batch at a time: a large set is never copied.
+    `cut` says what of each image is looked at. The stored images are gathered a batch at a time: a large set is never
+    copied.
     """
     for first in range(0, len(images if index is None else index), batch):
         some = slice(first, first + batch)
         rows = some if index is None else index[some]
-        crop = central_crop(images.sizes[rows])
+        crop = cut(images.sizes[rows])
         params = replace(ViewParams.identity(len(crop)), crop=crop)
         yield render(images.pixels[rows].to(device), params, size, mean, std)
 

@@ -248,7 +248,9 @@ def _closure(hot: Bool[Tensor, "B 2 S"]) -> Float[Tensor, "B 4"]:
     size = hot.shape[2]
     first = hot.int().argmax(2)
     last = size - hot.flip(2).int().argmax(2)
-    return torch.where(hot.any(2).repeat(1, 2), torch.cat([first, last], 1) / size, hot.new_tensor(FULL).float())
+    return torch.where(
+        hot.any(2).repeat(1, 2), torch.cat([first, last], 1) / size, torch.tensor(FULL, device=hot.device)
+    )
 
 
 def _overlap(a: Float[Tensor, "B 4"], b: Float[Tensor, "B 4"]) -> Float[Tensor, "B"]:
