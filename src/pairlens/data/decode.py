@@ -1,14 +1,13 @@
-"""Decodes an image file of any kind, once, into a fixed square of uint8 pixels.
+"""Decodes an image file of any kind into uint8 pixels, squeezed to a fixed square or as they are; files in parallel.
 
-n files of a sample, S the store's side in pixels.
+n files of a sample, S the store's side in pixels, H x W pixels of a decoded image.
 """
 
 import io
 import math
 import os
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -18,17 +17,9 @@ from jaxtyping import Integer, UInt8
 from PIL import Image
 from torch import Tensor
 
-Progress = Callable[[int, int], None]  # (files done, files in all)
+from pairlens.data.parallel import Progress, cores, each
 
-EXTENSIONS = frozenset(
-    f".{kind}"
-    for kind in (
-        *("jpg", "jpeg", "jpe", "jfif", "png", "bmp", "gif", "webp", "tif", "tiff"),
-        *("ppm", "pgm", "pbm", "pnm", "tga", "jp2", "avif"),
-    )
-)
-SMALLEST_CROP = 0.2  # of the area: the crop scale that the store's side is chosen for (MoCo, SimCLR recipes)
-BLOCK = 1024  # files handed to the pool at a time
+SMALLEST_CROP = 0.2  # of the area: what MoCo's and SimCLR's recipes draw at the least
 
 _TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -57,34 +48,45 @@ class Unreadable:
     reason: str
 
 
-def store_side(sizes: Integer[Tensor, "n 2"], count: int, view: int, memory: int) -> int:
+EMPTY = Unreadable("the file is empty")
+
+
+def store_side(
+    sizes: Integer[Tensor, "n 2"], count: int, view: int, memory: int, smallest_crop: float = SMALLEST_CROP
+) -> int:
     """The side at which to store `count` images of which some have these heights and widths; pixels.
 
-    Large enough that the smallest usual crop, a fifth of the image, still fills a view of `view` pixels without
-    enlarging, but no larger than the typical (median) image; then as much smaller as makes the store fit half of
-    `memory` bytes, though never below the view's own side for that reason.
+    Large enough that the smallest crop, a share `smallest_crop` of the image's area, still fills a view of `view`
+    pixels without enlarging, but no larger than the typical (median) image; then as much smaller as makes the store
+    fit half of `memory` bytes, though never below the view's own side for that reason.
     """
     typical = round(float(sizes.double().prod(1).sqrt().median()))
-    wanted = max(1, min(typical, math.ceil(view / SMALLEST_CROP**0.5)))
+    wanted = max(1, min(typical, math.ceil(view / smallest_crop**0.5)))
     affordable = int((memory / 2 / (3 * count)) ** 0.5)
     return min(wanted, max(affordable, view))
 
 
-def peek_sizes(paths: Iterable[Path]) -> list[tuple[int, int]]:
-    """Heights and widths from the files' headers, as stored; files without a readable header are left out."""
-    sizes = []
+def peek_sizes(paths: Iterable[str | Path]) -> list[tuple[int, int]]:
+    """Upright heights and widths from the files' headers; files without a readable header are left out."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        for path in paths:
-            try:
-                with Image.open(path) as image:
-                    sizes.append((image.height, image.width))
-            except Exception:  # whatever is wrong with the file, decoding it will name it
-                continue
-    return sizes
+        found = [read_size(path) for path in paths]
+    return [size for size in found if not isinstance(size, Unreadable)]
 
 
-def decode_file(path: Path, side: int) -> Decoded | Unreadable:
+def read_size(path: str | Path) -> tuple[int, int] | Unreadable:
+    """An upright image's height and width from its file's header; never raises for what is in the file."""
+    try:
+        with open(path, "rb") as file:
+            if os.fstat(file.fileno()).st_size == 0:
+                return EMPTY
+            with Image.open(file) as image:
+                return upright((image.height, image.width), orientation(image))
+    except Exception as error:
+        return unreadable(error)
+
+
+def decode_file(path: str | Path, side: int) -> Decoded | Unreadable:
     """Decode one file to `side` x `side` RGB pixels with antialiasing; never raises for what is in the file.
 
     EXIF orientation is applied. Transparent images are laid on white. Grey, palette, CMYK and other modes become
@@ -92,63 +94,98 @@ def decode_file(path: Path, side: int) -> Decoded | Unreadable:
     Of animations the first frame is taken. JPEGs are decoded at the smallest DCT scale that is not below the side.
     """
     try:
-        data = path.read_bytes()
+        with open(path, "rb") as file:
+            data = file.read()
         if not data:
-            return Unreadable("the file is empty")
+            return EMPTY
         with Image.open(io.BytesIO(data)) as image:
             height, width = image.height, image.width
-            turn = _orientation(image)
+            turn = orientation(image)
             square = _opaque(_scaled(image, data, side)).resize((side, side), Image.Resampling.BICUBIC)
-    except Image.UnidentifiedImageError:
-        return Unreadable("not an image, or of an unknown format")
-    except MemoryError:
-        return Unreadable("too large for the memory")
-    except Exception as error:  # decoders of damaged files raise nearly anything
-        return Unreadable(_one_line(error))
+    except Exception as error:
+        return unreadable(error)
     if turn in _TURNS:
         square = square.transpose(_TURNS[turn])
-    size = (width, height) if turn in (5, 6, 7, 8) else (height, width)
-    return Decoded(np.ascontiguousarray(np.asarray(square).transpose(2, 0, 1)), size)
+    return Decoded(np.ascontiguousarray(np.asarray(square).transpose(2, 0, 1)), upright((height, width), turn))
 
 
-def decode_all(paths: Sequence[Path], side: int, progress: Progress) -> Iterator[Decoded | Unreadable]:
-    """Decode files on all cores (decoders release the interpreter's lock), in order."""
-    with warnings.catch_warnings(), ThreadPoolExecutor(cores()) as pool:
-        warnings.simplefilter("ignore")  # Pillow's remarks on odd files; what matters is raised and reported
-        for begin in range(0, len(paths), BLOCK):
-            block = paths[begin : begin + BLOCK]
-            for i, result in enumerate(pool.map(decode_file, block, [side] * len(block)), begin + 1):
-                yield result
-                if i % 64 == 0 or i == len(paths):
-                    progress(i, len(paths))
+def pixels_of(image: Image.Image, data: bytes, reduction: int) -> tuple[UInt8[np.ndarray, "H W 3"], int]:
+    """The opened image's RGB pixels as they lie in the file, and how much they were reduced.
+
+    JPEGs are reduced in decoding by `reduction` (1, 2, 4 or 8) along both axes, pixel j standing for the original's
+    j * reduction to (j + 1) * reduction; other formats are not.
+
+    Raises:
+        Exception: decoders of damaged files raise nearly anything; `unreadable` makes a reason of it.
+    """
+    height, width = image.height, image.width
+    least = (-(-height // reduction), -(-width // reduction))
+    pixels = _fast(image, data, least)
+    if pixels is None or pixels.shape[:2] != least:
+        if is_jpeg(image):
+            image.draft(None, (width // reduction, height // reduction))
+        pixels = np.asarray(_opaque(image))
+    return pixels, reduction if pixels.shape[:2] == least else 1
 
 
-def cores() -> int:
-    """Cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+def decode_all(paths: Sequence[str | Path], side: int, progress: Progress) -> Iterator[Decoded | Unreadable]:
+    """Decode files on all cores, in order."""
+    return each(lambda path: decode_file(path, side), paths, progress, cores())
 
 
-def memory() -> int:
-    """The machine's main memory in bytes; 8 GiB where the system does not tell."""
+def orientation(image: Image.Image) -> int:
+    """What EXIF says of how the stored image must be turned to stand upright, 1 to 8; 1 where it says nothing."""
     try:
-        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    except (AttributeError, ValueError, OSError):
-        return 8 * 2**30
+        turn = image.getexif().get(0x0112, 1)
+    except Exception:  # damaged metadata: the pixels may still be good
+        return 1
+    return turn if isinstance(turn, int) else 1
+
+
+def upright(size: tuple[int, int], turn: int) -> tuple[int, int]:
+    """Height and width of a stored image once it is turned upright."""
+    return size[::-1] if turn in (5, 6, 7, 8) else size
+
+
+def unreadable(error: Exception) -> Unreadable:
+    """Why a file gave no image, in one line."""
+    if isinstance(error, Image.UnidentifiedImageError):
+        return Unreadable("not an image, or of an unknown format")
+    if isinstance(error, MemoryError):
+        return Unreadable("too large for the memory")
+    if isinstance(error, OSError) and error.strerror:
+        return Unreadable(f"{type(error).__name__}: {error.strerror}")
+    return Unreadable(" ".join(f"{type(error).__name__}: {error}".split())[:200])
+
+
+def is_jpeg(image: Image.Image) -> bool:
+    """Whether an opened file holds a JPEG, which can be reduced in decoding."""
+    return image.format in ("JPEG", "MPO")
 
 
 def _scaled(image: Image.Image, data: bytes, side: int) -> Image.Image:
     """The image, decoded; JPEGs at a reduced scale, by simplejpeg where it is installed and willing."""
-    if image.format not in ("JPEG", "MPO"):
-        return image
-    if _FAST_JPEG and image.mode in ("L", "RGB"):
-        import simplejpeg
-
-        try:
-            return Image.fromarray(simplejpeg.decode_jpeg(data, min_height=side, min_width=side))
-        except ValueError:
-            pass  # Pillow tolerates more than simplejpeg, and has the last word
-    image.draft(None, (side, side))
+    pixels = _fast(image, data, (side, side))
+    if pixels is not None:
+        return Image.fromarray(pixels)
+    if is_jpeg(image):
+        image.draft(None, (side, side))
     return image
+
+
+def _fast(image: Image.Image, data: bytes, least: tuple[int, int]) -> UInt8[np.ndarray, "H W 3"] | None:
+    """A JPEG by simplejpeg at the smallest scale of at least this height and width; None where Pillow must do it.
+
+    Pillow tolerates more than simplejpeg, and has the last word.
+    """
+    if not (_FAST_JPEG and is_jpeg(image) and image.mode in ("L", "RGB")):
+        return None
+    import simplejpeg
+
+    try:
+        return simplejpeg.decode_jpeg(data, min_height=least[0], min_width=least[1])
+    except ValueError:
+        return None
 
 
 def _opaque(image: Image.Image) -> Image.Image:
@@ -160,16 +197,4 @@ def _opaque(image: Image.Image) -> Image.Image:
     if image.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in image.info:
         layer = image.convert("RGBA")
         return Image.alpha_composite(Image.new("RGBA", layer.size, "white"), layer).convert("RGB")
-    return image.convert("RGB")
-
-
-def _orientation(image: Image.Image) -> int:
-    try:
-        turn = image.getexif().get(0x0112, 1)
-    except Exception:  # damaged metadata: the pixels may still be good
-        return 1
-    return turn if isinstance(turn, int) else 1
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(f"{type(error).__name__}: {error}".split())[:200]
+    return image if image.mode == "RGB" else image.convert("RGB")

@@ -1,40 +1,33 @@
 """Folders of image files: nested, of any mix of formats; labels from sub-folders where that is asked or plain.
 
-N images of one part.
+N images of one part, n files of a sample, S pixels of the stored side.
 """
 
 import os
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from jaxtyping import Int64, Integer, UInt8
+from torch import Tensor
 
-from pairlens.data.decode import EXTENSIONS, Decoded, Progress, decode_all, memory, peek_sizes, store_side
+from pairlens.data.choice import Wish, choose
+from pairlens.data.decode import Decoded, Unreadable, decode_all, peek_sizes, read_size
+from pairlens.data.files import Files, is_image_name, list_files, printable, walk
 from pairlens.data.images import ImageSet, Source
+from pairlens.data.parallel import Progress, cores, each
+from pairlens.data.photographs import Photographs
 from pairlens.data.split import hold_out
-from pairlens.data.store import cache_key, keep
+from pairlens.data.store import cache_key, is_kept, keep, remember
 from pairlens.errors import InputError
 
 TRAIN = ("train", "training")
 TEST = ("test", "testing", "val", "validation", "valid")  # the first that is there is the test part
-VIEW = 64  # pixels; the view that the store's side is chosen for where nobody says
 SAMPLE = 200  # files whose headers are read to learn the images' sizes
-
-
-@dataclass(frozen=True)
-class Files:
-    """The image files of one part, sorted, and what their folders call them."""
-
-    root: Path
-    names: list[str]  # below the root, with forward slashes
-    classes: list[str] | None = None  # each file's class; "" where it lies in no class folder
-
-    def take(self, rows: list[int]) -> "Files":
-        """Some of the files."""
-        return Files(self.root, [self.names[i] for i in rows], self.classes and [self.classes[i] for i in rows])
+READERS = 16  # threads that read headers: slow disks serve many at a time
 
 
 def open_folder(
@@ -42,8 +35,7 @@ def open_folder(
     root: Path,
     *,
     labels: bool,
-    size: int | None,
-    view: int | None,
+    wish: Wish,
     split: int | None,
     say: Callable[[str], None],
     progress: Progress,
@@ -53,7 +45,7 @@ def open_folder(
     The first folder below a part's root names the class: always if all files of both parts lie in one, in a single
     folder only if `labels`; there `train` or `test` is a part too, if it alone has folders in it. Images in no class
     folder have the label -1. A labelled folder without a test part gives a stratified fifth for it, drawn by the seed
-    `split`; None keeps all images together.
+    `split`; None keeps all images together. Both parts are decoded once, or both anew in every epoch.
 
     Raises:
         InputError: no image file is there, none can be decoded, or labels were asked and cannot be had.
@@ -61,51 +53,43 @@ def open_folder(
     train_root, test_root = _part(root, TRAIN), _part(root, TEST)
     if train_root and test_root:
         _say_left_out(root, [train_root, test_root], say)
-        train, test = _list(train_root), _list(test_root)
+        train, test = list_files(train_root, say), list_files(test_root, say)
         if labels or (_in_classes(train) and _in_classes(test)):
             train, test = _labelled(train, say), _labelled(test, say)
         else:
             say(f"{root} has images outside class folders, so its images have no labels")
     else:
-        train, test = _list(root), None
+        train, test = list_files(root, say), None
         if labels:
             if part := _only_part(train, train_root or test_root):
                 _say_left_out(root, [part], say)
-                train = _list(part)
+                train = list_files(part, say)
             train = _labelled(train, say)
             if split is not None:
                 train, test = _divided(train, split)
-    side = size or _choose_side(train, view or VIEW)
+    parts = [part for part in (train, test) if part]
+    choice = choose(wish, _some_sizes(train, wish.view), sum(map(len, parts)), lambda side: _are_kept(parts, side))
+    if choice.sentence:
+        say(choice.sentence)
     classes = tuple(sorted(set(train.classes or ()) - {""}))
-    first = _decode(train, side, classes, progress)
-    return Source(name, first, _decode(test, side, classes, progress) if test else None)
+    sets = [
+        _decode(part, choice.side, classes, progress)
+        if choice.once
+        else _look(part, choice.side, classes, progress, wish.workers)
+        for part in parts
+    ]
+    return Source(name, *sets)
 
 
 def _part(root: Path, wanted: tuple[str, ...]) -> Path | None:
-    found = {entry.name.lower(): entry for entry in sorted(root.iterdir()) if entry.is_dir()}
+    found = {name.lower(): Path(root, name) for name, folder in _entries(root) if folder}
     return next((found[name] for name in wanted if name in found), None)
 
 
-def _list(root: Path) -> Files:
-    """All image files below a folder, sorted; hidden ones and other kinds of files are passed over."""
-    names = sorted(_walk(root))
-    if not names:
-        raise InputError(f"{root} holds no image files; give a folder with images such as .jpg or .png in it")
-    return Files(root, names)
-
-
-def _walk(root: Path) -> Iterator[str]:
-    seen = set()
-    for place, folders, files in os.walk(root, followlinks=True):
-        true_place = os.path.realpath(place)
-        if true_place in seen:  # a link back to a folder that was visited
-            folders.clear()
-            continue
-        seen.add(true_place)
-        folders[:] = sorted(folder for folder in folders if not folder.startswith("."))
-        for file in files:
-            if not file.startswith(".") and os.path.splitext(file)[1].lower() in EXTENSIONS:
-                yield Path(place, file).relative_to(root).as_posix()
+def _entries(root: Path) -> list[tuple[str, bool]]:
+    """What lies in a folder, sorted, and whether it is a folder itself."""
+    with os.scandir(root) as entries:
+        return sorted((entry.name, entry.is_dir()) for entry in entries)
 
 
 def _only_part(files: Files, part: Path | None) -> Path | None:
@@ -116,13 +100,14 @@ def _only_part(files: Files, part: Path | None) -> Path | None:
 
 def _say_left_out(root: Path, parts: list[Path], say: Callable[[str], None]) -> None:
     """Tell of images that lie beside the parts and are therefore not read."""
-    beside = [entry for entry in sorted(root.iterdir()) if not entry.name.startswith(".") and entry not in parts]
-    counts = {f"{entry.name}/": sum(1 for _ in _walk(entry)) for entry in beside if entry.is_dir()}
-    counts["files"] = sum(entry.is_file() and entry.suffix.lower() in EXTENSIONS for entry in beside)
-    found = [f"{_printable(name)} ({count:,} images)" for name, count in counts.items() if count]
+    read = [part.name for part in parts]
+    beside = [(name, folder) for name, folder in _entries(root) if not name.startswith(".") and name not in read]
+    counts = {f"{name}/": sum(1 for _ in walk(root / name, [])) for name, folder in beside if folder}
+    counts["files"] = sum(not folder and is_image_name(name) for name, folder in beside)
+    found = [f"{printable(name)} ({count:,} images)" for name, count in counts.items() if count]
     if found:
-        read = " and ".join(part.name for part in parts)
-        say(f"only {read} of {root} {'is' if len(parts) == 1 else 'are'} read; left out: {', '.join(found)}")
+        verb = "is" if len(parts) == 1 else "are"
+        say(f"only {' and '.join(read)} of {root} {verb} read; left out: {', '.join(found)}")
 
 
 def _in_classes(files: Files) -> bool:
@@ -138,10 +123,12 @@ def _labelled(files: Files, say: Callable[[str], None]) -> Files:
         )
     if stray:
         say(
-            f"{len(stray):,} of the images in {files.root} lie in no class folder ({_printable(stray[0])}): "
+            f"{len(stray):,} of the images in {files.root} lie in no class folder ({printable(stray[0])}): "
             "they have no label, and are trained on but not evaluated on"
         )
-    return Files(files.root, files.names, [name.rpartition("/")[0].split("/", 1)[0] for name in files.names])
+    folders: dict[str, str] = {}  # each class's name once in memory
+    found = (name.rpartition("/")[0].split("/", 1)[0] for name in files.names)
+    return replace(files, classes=[folders.setdefault(name, name) for name in found])
 
 
 def _divided(files: Files, seed: int) -> tuple[Files, Files]:
@@ -152,15 +139,19 @@ def _divided(files: Files, seed: int) -> tuple[Files, Files]:
     return files.take(train.tolist()), files.take(test.tolist())
 
 
-def _choose_side(files: Files, view: int) -> int:
-    rows = np.linspace(0, len(files.names) - 1, min(SAMPLE, len(files.names))).astype(int)
+def _some_sizes(files: Files, view: int) -> Integer[Tensor, "n 2"]:
+    rows = np.linspace(0, len(files) - 1, min(SAMPLE, len(files))).astype(int)
     sizes = peek_sizes(files.root / files.names[i] for i in rows)
-    return store_side(torch.tensor(sizes or [(view, view)]), len(files.names), view, memory())
+    return torch.tensor(sizes or [(view, view)])
+
+
+def _are_kept(parts: list[Files], side: int) -> bool:
+    return all(is_kept(cache_key(part.stamps(), side)) for part in parts)
 
 
 def _decode(files: Files, side: int, classes: tuple[str, ...], progress: Progress) -> ImageSet:
     """Decode a part's files to one store; what cannot be read is listed."""
-    paths = [files.root / name for name in files.names]
+    paths = [os.path.join(files.root, name) for name in files.names]
 
     def fill(facts: dict[str, Any]) -> Iterator[np.ndarray]:
         facts |= {"sizes": [], "skipped": []}
@@ -171,24 +162,56 @@ def _decode(files: Files, side: int, classes: tuple[str, ...], progress: Progres
             else:
                 facts["skipped"].append((row, result.reason))
 
-    stats = (path.stat() if path.exists() else None for path in paths)
-    stamps = ((n, s.st_size, s.st_mtime_ns) if s else (n, 0, 0) for n, s in zip(files.names, stats, strict=True))
-    pixels, facts = keep(fill, len(paths), side, cache_key(stamps, side))
-    skipped = tuple((_printable(files.names[row]), reason) for row, reason in facts["skipped"])
-    if len(pixels) == 0:
+    pixels, facts = keep(fill, len(files), side, cache_key(files.stamps(), side))
+    kept = _without(files, dict(facts["skipped"]))
+    return _image_set(kept, pixels, torch.tensor(facts["sizes"]), classes)
+
+
+def _look(files: Files, side: int, classes: tuple[str, ...], progress: Progress, workers: int | None) -> ImageSet:
+    """Read the sizes of a part's files, which are decoded when they are asked for; files without one are listed."""
+
+    def read() -> dict[str, np.ndarray]:
+        threads = max(READERS, cores())
+        found = list(each(lambda name: read_size(files.root / name), files.names, progress, threads))
+        bad = {row: size.reason for row, size in enumerate(found) if isinstance(size, Unreadable)}
+        sizes = [size for size in found if not isinstance(size, Unreadable)]
+        return {"sizes": np.array(sizes), "rows": np.array([*bad]), "reasons": np.array([*bad.values()], str)}
+
+    facts = remember(read, cache_key(files.stamps(), "sizes"))
+    kept = _without(files, dict(zip(facts["rows"].tolist(), facts["reasons"].tolist(), strict=True)))
+    pixels = Photographs(files.root, kept.names, side, workers)
+    return _image_set(kept, pixels, torch.from_numpy(facts["sizes"]), classes)
+
+
+def _without(files: Files, bad: dict[int, str]) -> Files:
+    """The files that can be read; the others, by row with their reasons, are added to what is skipped.
+
+    Raises:
+        InputError: none can be read.
+    """
+    skipped = [(printable(files.names[row]), reason) for row, reason in bad.items()]
+    if len(skipped) == len(files):
         raise InputError(
             f"none of the {len(skipped)} image files in {files.root} can be decoded; the first, {skipped[0][0]}: "
             f"{skipped[0][1]}; give a folder of readable images"
         )
-    missing = {row for row, _ in facts["skipped"]}
-    kept = files.take([row for row in range(len(paths)) if row not in missing])
+    kept = files.take([row for row in range(len(files)) if row not in bad]) if bad else files
+    return replace(kept, skipped=(*files.skipped, *skipped))
+
+
+def _image_set(
+    files: Files,
+    pixels: UInt8[Tensor, "N 3 S S"] | Photographs,
+    sizes: Int64[Tensor, "N 2"],
+    classes: tuple[str, ...],
+) -> ImageSet:
     return ImageSet(
         pixels=pixels,
-        sizes=torch.tensor(facts["sizes"]),
-        names=[_printable(name) for name in kept.names],
-        labels=_numbers(kept, classes),
+        sizes=sizes,
+        names=[printable(name) for name in files.names],
+        labels=_numbers(files, classes),
         classes=classes,
-        skipped=skipped,
+        skipped=files.skipped,
     )
 
 
@@ -198,13 +221,8 @@ def _numbers(files: Files, classes: tuple[str, ...]) -> torch.Tensor | None:
     unknown = sorted(set(files.classes) - set(classes) - {""})
     if unknown:
         raise InputError(
-            f"{files.root} holds the class {_printable(unknown[0])}, which the training images lack; "
+            f"{files.root} holds the class {printable(unknown[0])}, which the training images lack; "
             "use the same class folders in both"
         )
     order = {name: i for i, name in enumerate(classes)}
     return torch.tensor([order.get(name, -1) for name in files.classes])
-
-
-def _printable(name: str) -> str:
-    """A file name that any JSON or HTML can hold: bytes that are no UTF-8 become replacement characters."""
-    return os.fsencode(name).decode("utf-8", "replace")

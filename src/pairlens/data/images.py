@@ -10,6 +10,8 @@ import torch
 from jaxtyping import Float, Int64, Integer, UInt8
 from torch import Tensor
 
+from pairlens.data.photographs import Photographs
+
 CHUNK = 64
 """Images that are copied at a time to measure their pixels."""
 
@@ -19,10 +21,13 @@ class ImageSet:
     """N images stored at one size, with labels, names and known factors where there are any.
 
     Photographs of any shape are stored squeezed to one square size; `sizes` keeps their true shapes, crops are drawn
-    as fractions from the true shapes, and so the views' geometry is that of the original.
+    as fractions from the true shapes, and so the views' geometry is that of the original. Sets too large for that are
+    `Photographs`, which decode the files that they are asked for.
     """
 
-    pixels: UInt8[Tensor, "N 3 H W"]  # may be backed by a file; on the CPU until training moves it
+    pixels: (
+        UInt8[Tensor, "N 3 H W"] | Photographs
+    )  # a tensor may be backed by a file; on the CPU until training moves it
     sizes: Integer[Tensor, "N 2"]  # height and width of the originals, pixels
     names: Sequence[str]  # the file's path below the source, or "train/00017"
     labels: Int64[Tensor, "N"] | None = None  # -1 where an image has none; None where no image has
@@ -39,11 +44,11 @@ class ImageSet:
         return torch.empty(0).long() if self.labels is None else (self.labels >= 0).nonzero()[:, 0]
 
     def rows(self, index: Tensor) -> "ImageSet":
-        """Some of the images, in the given order; always copied."""
+        """Some of the images, in the given order; always copied, but for files."""
         keep = index.tolist()
         return replace(
             self,
-            pixels=self.pixels[index],
+            pixels=self.pixels.rows(index) if isinstance(self.pixels, Photographs) else self.pixels[index],
             sizes=self.sizes[index],
             names=[self.names[i] for i in keep],
             labels=None if self.labels is None else self.labels[index],

@@ -11,13 +11,18 @@ import torch
 import torch.nn.functional as F
 
 from pairlens.data.arrays import open_arrays
+from pairlens.data.choice import Decode, Wish
 from pairlens.data.cifar import find_cifar
-from pairlens.data.decode import Progress
+from pairlens.data.decode import SMALLEST_CROP
 from pairlens.data.folder import open_folder
 from pairlens.data.images import ImageSet, Source
+from pairlens.data.parallel import Progress
+from pairlens.data.photographs import Photographs
 from pairlens.data.scenes import make_scenes
 from pairlens.data.stl10 import find_stl10
 from pairlens.errors import InputError
+
+VIEW = 64  # pixels; the view that the store's side is chosen for where nobody says
 
 
 def open_source(
@@ -27,6 +32,9 @@ def open_source(
     test: str | None = None,
     size: int | None = None,
     view: int | None = None,
+    decode: Decode = "auto",
+    smallest_crop: float = SMALLEST_CROP,
+    workers: int | None = None,
     seed: int = 0,
     say: Callable[[str], None] = lambda text: None,
     progress: Progress = lambda done, total: None,
@@ -44,6 +52,10 @@ def open_source(
             has no test set.
         size: pixels a side at which images are stored; None leaves it to the source (see `decode.store_side`).
         view: pixels a side of the views to be made, which helps to choose the store's side for photographs.
+        decode: whether photographs are decoded "once", to a store, or "always", in every epoch anew, from files that
+            then have to stay; "auto" takes a store where it pays (see `choice.choose`). Other sources are not asked.
+        smallest_crop: the least share of an image's area that a view will show, which helps likewise.
+        workers: threads that decode where it is done in every epoch; None takes as many as there are cores.
         seed: draws `scenes` and the held-out fifth.
         say: told in a sentence what was found.
         progress: told how many files of how many are decoded.
@@ -54,13 +66,18 @@ def open_source(
     for name, value in (("size", size), ("view", view)):
         if value is not None and value < 1:
             raise InputError(f"the {name} must be a positive number of pixels, not {value}; leave it out to choose it")
+    if not 0 < smallest_crop <= 1:
+        raise InputError(f"the smallest crop is a share of the image between 0 and 1, not {smallest_crop}")
+    if workers is not None and workers < 1:
+        raise InputError(f"{workers} threads can decode nothing; give one at least, or leave it out")
+    wish = Wish(decode, size, view or VIEW, smallest_crop, workers)
 
-    def open_one(place: str, side: int | None, split: int | None) -> Source:
-        return _open(place, labels=labels, size=side, view=view, seed=seed, split=split, say=say, progress=progress)
-
-    source = open_one(spec, size, None if test else seed)
+    source = _open(spec, labels=labels, wish=wish, seed=seed, split=None if test else seed, say=say, progress=progress)
     if test is not None:
-        other = open_one(test, size or source.train.pixels.shape[-1], None)
+        pixels = source.train.pixels
+        mode: Decode = "always" if isinstance(pixels, Photographs) else decode
+        beside = replace(wish, size=size or pixels.shape[-1], decode=mode)
+        other = _open(test, labels=labels, wish=beside, seed=seed, split=None, say=say, progress=progress)
         source = replace(source, test=_matched(source.train, other.test or other.train, test))
     say(_summary(source))
     _warn_of_one_class(source.train, say)
@@ -71,8 +88,7 @@ def _open(
     spec: str,
     *,
     labels: bool,
-    size: int | None,
-    view: int | None,
+    wish: Wish,
     seed: int,
     split: int | None,
     say: Callable[[str], None],
@@ -81,18 +97,18 @@ def _open(
     path = Path(spec).expanduser()
     kind, _, setting = spec.partition(":")
     if kind == "scenes" and not path.exists():
-        return make_scenes(setting or "plain", size or 32, seed=seed)
+        return make_scenes(setting or "plain", wish.size or 32, seed=seed)
     if path.is_file() and path.suffix.lower() in (".npy", ".npz"):
-        return _resized(open_arrays(spec, path, split), size)
+        return _resized(open_arrays(spec, path, split), wish.size)
     if path.is_file():
         raise InputError(f"{spec} is a file of an unknown kind; give a folder of images, or a .npy or .npz file")
     if not path.is_dir():
         raise InputError(f"there is no folder {spec}; give a folder of images, a .npy or .npz file, or scenes")
     if cifar := find_cifar(path):
-        return _resized(cifar(spec), size)
+        return _resized(cifar(spec), wish.size)
     if stl10 := find_stl10(path):
-        return _resized(stl10(spec, labels), size)
-    return open_folder(spec, path, labels=labels, size=size, view=view, split=split, say=say, progress=progress)
+        return _resized(stl10(spec, labels), wish.size)
+    return open_folder(spec, path, labels=labels, wish=wish, split=split, say=say, progress=progress)
 
 
 def _resized(source: Source, size: int | None) -> Source:
@@ -101,11 +117,12 @@ def _resized(source: Source, size: int | None) -> Source:
     side = size or round((height * width) ** 0.5)
 
     def resize(images: ImageSet) -> ImageSet:
-        if images.pixels.shape[2:] == (side, side):
+        pixels = images.pixels
+        if isinstance(pixels, Photographs) or pixels.shape[2:] == (side, side):
             return images
         small = [
             F.interpolate(chunk.float(), (side, side), mode="bicubic", antialias=True).round_().clamp_(0, 255).byte()
-            for chunk in images.pixels.split(256)
+            for chunk in pixels.split(256)
         ]
         return replace(images, pixels=torch.cat(small))
 
@@ -147,4 +164,5 @@ def _summary(source: Source) -> str:
     skipped = len(train.skipped) + (len(test.skipped) if test else 0)
     if skipped:
         parts.append(f"{skipped:,} unreadable files skipped")
-    return ", ".join([*parts, f"{known}, stored at {height} x {width} pixels"])
+    kept = "read from their files" if isinstance(train.pixels, Photographs) else f"stored at {height} x {width} pixels"
+    return ", ".join([*parts, f"{known}, {kept}"])

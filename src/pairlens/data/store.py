@@ -6,11 +6,14 @@ N images, S pixels a side.
 import hashlib
 import json
 import os
+import shutil
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 import torch
@@ -31,34 +34,81 @@ def keep(fill: Fill, count: int, side: int, key: str) -> tuple[UInt8[Tensor, "N 
 
     `fill` may note facts (plain JSON values) in the dictionary that it is given; they are returned, and kept beside
     a cache file. A finished cache file under the same key is opened instead of filling it again; one that a killed
-    process left unfinished is not.
+    process left unfinished is not. What the disk has no room for is kept in memory, up to a quarter of it.
 
     Raises:
         InputError: the cache folder cannot be written, or its disk is full.
     """
-    size = count * 3 * side * side
+    size = store_bytes(count, side)
     facts: dict[str, Any] = {}
-    if size <= IN_MEMORY:
+    if size <= IN_MEMORY or (not is_kept(key) and free_room() < size <= memory() / 4):
         pixels = torch.empty(count, 3, side, side, dtype=torch.uint8)
         rows = 0
         for rows, image in enumerate(fill(facts), 1):
             pixels[rows - 1] = torch.from_numpy(image)
         return pixels[:rows], facts
-    folder = cache_folder()
-    path, marker = folder / f"{key}.pixels", folder / f"{key}.json"
-    if not (marker.is_file() and path.is_file()):
+    path, marker = _cache_files(key)
+    if not is_kept(key):
         try:
             _write(fill, facts, path, marker)
         except OSError as error:
             raise InputError(
-                f"{size / 2**30:.1f} GiB of decoded images cannot be cached in {folder} ({error.strerror}); "
-                "set PAIRLENS_CACHE to a folder with room, or choose a smaller size"
+                f"{size / 1e9:.1f} GB of decoded images cannot be cached in {path.parent} ({error.strerror}); set "
+                "PAIRLENS_CACHE to a folder with room, choose a smaller size, or decode the files in every epoch"
             ) from error
     finished = json.loads(marker.read_text(encoding="utf-8"))
     if finished["rows"] == 0:
         return torch.empty(0, 3, side, side, dtype=torch.uint8), finished["facts"]
     mapped = np.memmap(path, np.uint8, "r+", shape=(finished["rows"], 3, side, side))
     return torch.from_numpy(mapped), finished["facts"]
+
+
+def remember(make: Callable[[], dict[str, np.ndarray]], key: str) -> dict[str, np.ndarray]:
+    """The arrays that `make` computes, none of them of objects; from the cache folder where it has them.
+
+    A cache that cannot be written is done without.
+    """
+    path = cache_folder() / f"{key}.npz"
+    try:
+        with np.load(path, allow_pickle=False) as kept:
+            return dict(kept)
+    except (OSError, ValueError, EOFError, BadZipFile):  # not there, or damaged
+        made = make()
+    partial = path.with_suffix(f".{os.getpid()}.partial")
+    with suppress(OSError):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            with partial.open("wb") as file:
+                np.savez(file, **made)  # type: ignore[arg-type]
+            os.replace(partial, path)
+        finally:
+            partial.unlink(missing_ok=True)
+    return made
+
+
+def is_kept(key: str) -> bool:
+    """Whether the cache folder has a finished file under the key."""
+    return all(path.is_file() for path in _cache_files(key))
+
+
+def store_bytes(count: int, side: int) -> int:
+    """What so many images take, kept at a side in pixels."""
+    return count * 3 * side * side
+
+
+def memory() -> int:
+    """The machine's main memory in bytes; 8 GiB where the system does not tell."""
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, ValueError, OSError):
+        return 8 * 2**30
+
+
+def free_room() -> int:
+    """Bytes that are free on the cache folder's disk."""
+    folder = cache_folder().absolute()
+    there = next((place for place in (folder, *folder.parents) if place.exists()), Path.cwd())
+    return shutil.disk_usage(there).free
 
 
 def cache_key(files: Iterable[tuple[str, int, int]], *choices: object) -> str:
@@ -78,6 +128,11 @@ def cache_folder() -> Path:
     if sys.platform == "darwin":
         return Path.home() / "Library" / "Caches" / "pairlens"
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "pairlens"
+
+
+def _cache_files(key: str) -> tuple[Path, Path]:
+    """The pixels, and the marker that says they are finished."""
+    return cache_folder() / f"{key}.pixels", cache_folder() / f"{key}.json"
 
 
 def _write(fill: Fill, facts: dict[str, Any], path: Path, marker: Path) -> None:
