@@ -53,6 +53,7 @@ def resolve(recipe: Recipe, images: ImageSet, place: Place) -> Recipe:
     recipe = replace(
         recipe,
         views=without_brought(recipe.views, usual.views),
+        crops=without_brought(recipe.crops, usual.crops),
         network=without_brought(recipe.network, usual.network),
         optimisation=without_brought(recipe.optimisation, usual.optimisation),
     )
@@ -80,8 +81,8 @@ def resolve(recipe: Recipe, images: ImageSet, place: Place) -> Recipe:
     )
     if recipe.optimisation.batch is None and batch < 2 * network.splits:
         network = replace(network, splits=1)
-    method = recipe.method.resolve(count)
-    return replace(recipe, method=method, views=views, network=network, optimisation=optimisation)
+    method, crops = recipe.method.resolve(count), recipe.crops.resolve(size, epochs)
+    return replace(recipe, method=method, views=views, crops=crops, network=network, optimisation=optimisation)
 
 
 def _resolve_network(network: Network, usual: Network, size: int, gpu: bool) -> Network:
@@ -110,7 +111,8 @@ def assemble(recipe: Recipe, images: ImageSet, place: Place, seed: int) -> Train
     _check(recipe, images)
     o, size = recipe.optimisation, recipe.views.size or 0
     generator = {p: seeded(seed, p, place.device if p in ("features", "queue") else "cpu") for p in PURPOSES}
-    plan = recipe.plan()
+    boxes = recipe.crops.table(images)
+    plan = recipe.plan(boxes)
     branch = make_branch(
         recipe.network, place.precision, generator["weights"], (size, *view_sizes(plan, size).values())
     )
@@ -145,6 +147,7 @@ def assemble(recipe: Recipe, images: ImageSet, place: Place, seed: int) -> Train
         order=order,
         loader=make_loader(images.pixels, place.device),
         sizes=images.sizes,
+        boxes=boxes,
         optimizer=make_optimizer(
             o.optimizer, method, lr=lr, weight_decay=o.weight_decay or 0.0, constant_rate=recipe.method.constant_rate
         ),
@@ -227,6 +230,7 @@ def _check(recipe: Recipe, images: ImageSet) -> None:
             "longer, or fill nothing (--no-fill)"
         )
     check_effect(recipe.network)
+    recipe.crops.check(o.epochs or 0)
     check_effect(o)
     if 0 < (o.epochs or 0) <= recipe.transform.ft_start:
         raise InputError(

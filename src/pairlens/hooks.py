@@ -1,24 +1,30 @@
-"""What happens beside the steps: checkpoints, kNN probes, the status file, and a way to stop."""
+"""What happens beside the steps: checkpoints, kNN probes, boxes found anew, the status file, and a way to stop."""
 
 import signal
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from pairlens.data.images import Source
+from pairlens.data.images import ImageSet, Source
 from pairlens.errors import InputError
+from pairlens.evaluate.localise import heat_maps, locate
 from pairlens.evaluate.probe import probe, validation_split
+from pairlens.localisation import ContrastiveCrop
 from pairlens.record.checkpoint import save_checkpoint
+from pairlens.record.localised import examples, write_boxes
 from pairlens.record.recorder import Recorder
-from pairlens.record.run import write_json
+from pairlens.record.run import log_event, write_json
 from pairlens.record.table import Table, rows_before
 from pairlens.train import Training
+from pairlens.views.boxes import useless
 from pairlens.words import timestamp
+
+Say = Callable[[str], None]
 
 PROBES = 10  # kNN probes in the course of a run, at ends of epochs
 GALLERY = 5_000  # images that a probe searches, at most
@@ -67,16 +73,44 @@ class Prober:
     def __call__(self, t: Training) -> None:
         """Probe if this step ends one of the chosen epochs."""
         if t.step in self.at:
-            branch = t.method.online
-            look: dict[str, Any] = {
-                "size": t.size,
-                "mean": t.mean,
-                "std": t.std,
-                "device": t.mean.device,
-                "precision": branch.precision,
-            }
-            accuracy = probe(branch.encoder, self.images, self.split, gallery=GALLERY, **look)
+            accuracy = probe(t.method.online.encoder, self.images, self.split, gallery=GALLERY, **_look(t))
             self.table.append(np.array([(t.step, t.step / len(t.order), accuracy)], self.table.dtype))
+
+
+def _look(t: Training) -> dict[str, Any]:
+    """How a training's encoder is shown un-augmented images."""
+    precision = t.method.online.precision
+    return {"size": t.size, "mean": t.mean, "std": t.std, "device": t.mean.device, "precision": precision}
+
+
+class Localiser:
+    """A hook that finds the objects' boxes anew at the ends of some epochs (CCrop, Section 3.2).
+
+    `boxes/` of the run's folder keeps every table, and the heat maps of the same few images each time.
+    """
+
+    def __init__(self, folder: Path, images: ImageSet, crops: ContrastiveCrop, t: Training, say: Say) -> None:
+        self.folder, self.images, self.say = folder, images, say
+        self.k, self.coverage = crops.box_threshold, crops.box_coverage
+        self.at = {epoch * len(t.order) for epoch in range(crops.box_start or 0, t.epochs, crops.box_every or 1)}
+
+    def __call__(self, t: Training) -> None:
+        """Find boxes if this step ends one of the chosen epochs."""
+        if t.boxes is None or t.step not in self.at:
+            return
+        began = time.perf_counter()
+        look = _look(t)
+        found = locate(t.method.online.encoder, self.images, k=self.k, coverage=self.coverage, **look)
+        made = t.boxes.refresh(found.boxes, t.step, t.step // len(t.order), found.k)
+        seconds = time.perf_counter() - began
+        heat = heat_maps(t.method.online.encoder, self.images, index=examples(len(self.images)), **look)
+        write_boxes(self.folder, self.images, found.boxes, heat, made, seconds)
+        median = made.coverage[len(made.coverage) // 2]
+        text = f"found anew after epoch {made.epoch}: the median covers {median:.0%} of its image (k = {made.k:g})"
+        log_event(self.folder, "boxes", f"{text}; it took {seconds:.1f} s")
+        if warning := useless(t.boxes):
+            log_event(self.folder, "warning", warning)
+            self.say(warning)
 
 
 @contextmanager

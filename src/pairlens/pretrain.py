@@ -13,7 +13,7 @@ from pairlens.data.images import Source
 from pairlens.data.sources import open_source
 from pairlens.environment import apply, describe
 from pairlens.errors import InputError
-from pairlens.hooks import Checkpointer, Prober, stopped_by_signals, write_status
+from pairlens.hooks import Checkpointer, Localiser, Prober, stopped_by_signals, write_status
 from pairlens.place import Place, find_place
 from pairlens.recipes import flatten
 from pairlens.recipes.recipe import Recipe
@@ -22,6 +22,7 @@ from pairlens.record.checkpoint import checkpoints, save_encoder, step_of
 from pairlens.record.disk import locked
 from pairlens.record.recorder import Recorder
 from pairlens.record.run import Run, log_event, make_folder, write_json
+from pairlens.reopen import recall
 from pairlens.settings import Machine
 from pairlens.train import Hook, Observer, Training, fit
 from pairlens.views.plans import view_sizes
@@ -111,20 +112,28 @@ def pretrain(
                 f"another process has trained the run {folder} on to step {step_of(saved[-1])} meanwhile; "
                 "resume it again"
             )
-        return _pretrain(folder, training, source, seconds, save_every, watch)
+        return _pretrain(folder, training, source, seconds, save_every, watch, say)
 
 
 def _pretrain(
-    folder: Path, training: Training, source: Source, seconds: float, save_every: float, watch: Observer | None
+    folder: Path,
+    training: Training,
+    source: Source,
+    seconds: float,
+    save_every: float,
+    watch: Observer | None,
+    say: Say,
 ) -> str:
     device = training.mean.device
-    spaces = Run.open(folder).spaces
+    run = Run.open(folder)
+    spaces, crops = run.spaces, recall(run)[0].crops
     recorder = Recorder(folder, spaces, device=device, steps=training.steps, start=training.step, spent=seconds)
     checkpointer = Checkpointer(folder, recorder, save_every)
     prober = [] if source.train.labels is None else [Prober(folder, source, training)]
-    hooks: list[Hook] = [*prober, checkpointer]  # no checkpoint is ahead of its probe
+    localiser = [Localiser(folder, source.train, crops, training, say)] if crops.boxes == "found" else []
+    hooks: list[Hook] = [*prober, *localiser, checkpointer]  # no checkpoint is ahead of its probe or its boxes
     seen: list[Observer] = [
-        *([recorder] if Run.open(folder).call.get("record", True) else []),
+        *([recorder] if run.call.get("record", True) else []),
         *([watch] if watch else []),
     ]
     state = "failed"

@@ -1,6 +1,6 @@
 """Groups of arguments that recipes share. Every field is a flag of `pairlens train`; None is chosen from the data.
 
-Those that act between embedding and loss stand in `reshape`.
+Those that act between embedding and loss stand in `reshape`, those that act on crops in `localisation`.
 """
 
 from collections.abc import Mapping
@@ -8,12 +8,13 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from pairlens.idle import check_effect
+from pairlens.localisation import ContrastiveCrop, Cropper
 from pairlens.optim import OptimizerName
 from pairlens.reshape import FeatureTransform, Selection
 from pairlens.views.crops import random_resized_crop
 from pairlens.views.plans import Augmentation, Plan, multi_crop, two_views
 
-__all__ = ["FeatureTransform", "Machine", "Network", "Optimisation", "Selection", "Views"]
+__all__ = ["ContrastiveCrop", "FeatureTransform", "Machine", "Network", "Optimisation", "Selection", "Views"]
 
 
 @dataclass(frozen=True)
@@ -96,22 +97,24 @@ class Views:
             found["jitter_probability"] = "is the colour jitter's, whose strengths are all 0; raise jitter"
         return found
 
-    def plan(self) -> Plan:
+    def plan(self, crop: Cropper = random_resized_crop) -> Plan:
         """Two large views, and small ones where they are asked for; everything must be resolved.
+
+        `crop` makes the samplers of their rectangles.
 
         Raises:
             InputError: an argument has no effect, or is out of range.
         """
         check_effect(self)
-        view = self.augmentation()
+        view = self.augmentation(crop)
         if not self.locals:
             return two_views(view)
-        return multi_crop(view, replace(view, crop=random_resized_crop(self.local_crop)), self.locals, self.local_size)
+        return multi_crop(view, replace(view, crop=crop(self.local_crop)), self.locals, self.local_size)
 
-    def augmentation(self) -> Augmentation:
+    def augmentation(self, crop: Cropper = random_resized_crop) -> Augmentation:
         """A large view's distribution; `blur` must be resolved."""
         return Augmentation(
-            crop=random_resized_crop(self.crop),
+            crop=crop(self.crop),
             flip=self.flip,
             jitter=self.jitter,
             jitter_probability=self.jitter_probability,

@@ -18,6 +18,7 @@ from pairlens.draw import Draw
 from pairlens.methods import Method
 from pairlens.optim import Schedule
 from pairlens.pairs import Step
+from pairlens.views.boxes import Boxes
 from pairlens.views.params import ViewParams
 from pairlens.views.render import render
 
@@ -38,6 +39,7 @@ class Training:
     mean: Float[Tensor, "3"]  # on the device
     std: Float[Tensor, "3"]
     epochs: int
+    boxes: Boxes | None = None  # where the objects are, if crops are to fall on them
     accumulate: int = 1  # parts in which a batch is compared, one after the other, for one step
     step: int = 0  # optimiser steps done
     stop: bool = False  # set it, and the loop ends after the step at hand
@@ -115,8 +117,15 @@ def drawn(t: Training) -> Iterator[list[Part]]:
     """The steps to come, each in parts, drawn as early as the loader wants to be asked for their pixels.
 
     `t.order` and `t.views` stand where the step that was handed out last has brought them, however far ahead others
-    are drawn: a checkpoint holds exactly what goes on after it.
+    are drawn: a checkpoint holds exactly what goes on after it. New boxes make what was drawn ahead void.
     """
+    while True:
+        yield from _drawn_with_these_boxes(t)
+
+
+def _drawn_with_these_boxes(t: Training) -> Iterator[list[Part]]:
+    """The steps to come, until there are other boxes."""
+    found = t.boxes and len(t.boxes.history)
     views = torch.Generator()
     views.set_state(t.views.get_state())
     ahead: deque[tuple[list[Part], State, Tensor]] = deque()
@@ -128,6 +137,8 @@ def drawn(t: Training) -> Iterator[list[Part]]:
             t.order.load(order)
             t.views.set_state(state)
             yield due
+            if found != (t.boxes and len(t.boxes.history)):
+                return
 
 
 def _draw_part(t: Training, rows: Int64[Tensor, "B"], step: int, views: torch.Generator) -> Part:

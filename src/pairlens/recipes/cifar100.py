@@ -5,6 +5,7 @@ Shared numbers and their sources stand in `small`; [C] is the authors' code.
 
 from dataclasses import replace
 
+from pairlens.localisation import ContrastiveCrop
 from pairlens.methods.moco import MoCoSettings
 from pairlens.methods.siamese import BYOLSettings, SimSiamSettings
 from pairlens.methods.simclr import SimCLRSettings
@@ -21,6 +22,7 @@ def moco_v2(
     method: MoCoSettings = small.MOCO,
     network: Network = small.MOCO_NETWORK,
     views: Views = VIEWS,
+    crops: ContrastiveCrop = small.CROPS,
     optimisation: Optimisation = small.OPTIMISATION,
     transform: FeatureTransform = FeatureTransform(),
     selection: Selection = Selection(),
@@ -32,7 +34,7 @@ def moco_v2(
     normalisation; 65 536 keys (more than there are images), momentum .999, temperature .2; cosine to a tenth. Open: the
     share of the batch that is normalised at a time; 8 parts stand for the paper's 8 GPUs.
     """
-    return Recipe(method, network, views, optimisation, transform, selection)
+    return Recipe(method, network, views, crops, optimisation, transform, selection)
 
 
 @recipe
@@ -41,6 +43,7 @@ def simclr(
     method: SimCLRSettings = small.SIMCLR,
     network: Network = small.SIMCLR_NETWORK,
     views: Views = VIEWS,
+    crops: ContrastiveCrop = small.CROPS,
     optimisation: Optimisation = small.OPTIMISATION,
     transform: FeatureTransform = FeatureTransform(),
     selection: Selection = Selection(),
@@ -52,7 +55,7 @@ def simclr(
     normalisation; temperature .5; cosine to a tenth. The paper has the plain loss, and so has this recipe; [C]
     multiplies it by .5 / .07, which for SGD is the same as `--lr 1.786 --weight-decay 1.4e-5`.
     """
-    return Recipe(method, network, views, optimisation, transform, selection)
+    return Recipe(method, network, views, crops, optimisation, transform, selection)
 
 
 @recipe
@@ -61,6 +64,7 @@ def byol(
     method: BYOLSettings = small.BYOL,
     network: Network = small.BYOL_NETWORK,
     views: Views = VIEWS,
+    crops: ContrastiveCrop = small.CROPS,
     optimisation: Optimisation = small.OPTIMISATION,
     transform: FeatureTransform = FeatureTransform(),
 ) -> Recipe:
@@ -71,7 +75,7 @@ def byol(
     128-512-128, hidden layers normalised; momentum .996 throughout, where BYOL's paper lets it rise (`--rising`); loss
     -2 (cos + cos); cosine to a tenth.
     """
-    return Recipe(method, network, views, optimisation, transform)
+    return Recipe(method, network, views, crops, optimisation, transform)
 
 
 @recipe
@@ -80,6 +84,7 @@ def simsiam(
     method: SimSiamSettings = small.SIMSIAM,
     network: Network = small.SIMSIAM_NETWORK,
     views: Views = VIEWS,
+    crops: ContrastiveCrop = small.CROPS,
     optimisation: Optimisation = small.OPTIMISATION,
     transform: FeatureTransform = FeatureTransform(),
 ) -> Recipe:
@@ -89,4 +94,4 @@ def simsiam(
     [C]: 32 px, crop .2-1, jitter (.4, .4, .4, .1) with .8, gray .2, no blur; small stem; head 512-512-512-512, every
     layer normalised; predictor 512-128-512 at a constant rate; residual branches begin as zero; cosine to a tenth.
     """
-    return Recipe(method, network, views, optimisation, transform)
+    return Recipe(method, network, views, crops, optimisation, transform)

@@ -4,6 +4,7 @@ The defaults suit small sets and short trainings, and name their source; the pap
 are the recipes named after those data.
 """
 
+from pairlens.localisation import ContrastiveCrop
 from pairlens.methods.infomin import InfoMinSettings
 from pairlens.methods.instdisc import InstDiscSettings
 from pairlens.methods.mochi import MoCHiSettings
@@ -24,6 +25,7 @@ def instdisc(
     method: InstDiscSettings = InstDiscSettings(fill=True),
     network: Network = Network(head="linear"),
     views: Views = Views(jitter=(0.4, 0.4, 0.4, 0.4), jitter_probability=1.0, blur=0.0),
+    crops: ContrastiveCrop = ContrastiveCrop(),
     optimisation: Optimisation = Optimisation(),
     transform: FeatureTransform = FeatureTransform(),
     selection: Selection = Selection(),
@@ -33,7 +35,7 @@ def instdisc(
     Temperature .07, bank momentum .5 and views are its authors'; optimiser and rate those of `moco_v2`. That the first
     epoch only fills the bank is ours: from their random bank short trainings diverged (`--no-fill` is the paper's).
     """
-    return Recipe(method, network, views, optimisation, transform, selection)
+    return Recipe(method, network, views, crops, optimisation, transform, selection)
 
 
 @recipe
@@ -42,6 +44,7 @@ def moco_v1(
     method: MoCoSettings = MoCoSettings(temperature=0.07),
     network: Network = Network(head="linear", splits=8),
     views: Views = Views(jitter=(0.4, 0.4, 0.4, 0.4), jitter_probability=1.0, blur=0.0),
+    crops: ContrastiveCrop = ContrastiveCrop(),
     optimisation: Optimisation = Optimisation(),
     transform: FeatureTransform = FeatureTransform(),
     selection: Selection = Selection(),
@@ -51,7 +54,7 @@ def moco_v1(
     Queue, momentum and optimiser are those of lightly's CIFAR-10 benchmark. Gray follows the jitter, as in all later
     methods; MoCo v1's own code has it before.
     """
-    return Recipe(method, network, views, optimisation, transform, selection)
+    return Recipe(method, network, views, crops, optimisation, transform, selection)
 
 
 @recipe
@@ -60,6 +63,7 @@ def moco_v2(
     method: MoCoSettings = MoCoSettings(),
     network: Network = Network(splits=8),
     views: Views = Views(),
+    crops: ContrastiveCrop = ContrastiveCrop(),
     optimisation: Optimisation = Optimisation(),
     transform: FeatureTransform = FeatureTransform(),
     selection: Selection = Selection(),
@@ -68,7 +72,7 @@ def moco_v2(
 
     Temperature .1 (the paper: .2 on ImageNet), momentum, optimiser and queue are those of lightly's CIFAR-10 benchmark.
     """
-    return Recipe(method, network, views, optimisation, transform, selection)
+    return Recipe(method, network, views, crops, optimisation, transform, selection)
 
 
 @recipe
@@ -77,6 +81,7 @@ def mochi(
     method: MoCHiSettings = MoCHiSettings(hardest=256, mixed=256, query_mixed=32),
     network: Network = Network(splits=8),
     views: Views = Views(),
+    crops: ContrastiveCrop = ContrastiveCrop(),
     optimisation: Optimisation = Optimisation(),
     transform: FeatureTransform = FeatureTransform(),
     selection: Selection = Selection(),
@@ -86,7 +91,7 @@ def mochi(
     How many are mixed (256, 256, 32) is in proportion to a queue of 4096 what the paper's 1024, 1024 and 128 are to its
     16 384; everything else is as in `moco_v2`.
     """
-    return Recipe(method, network, views, optimisation, transform, selection)
+    return Recipe(method, network, views, crops, optimisation, transform, selection)
 
 
 @recipe
@@ -95,6 +100,7 @@ def unmix(
     method: UnMixSettings = UnMixSettings(),
     network: Network = Network(splits=8),
     views: Views = Views(),
+    crops: ContrastiveCrop = ContrastiveCrop(),
     optimisation: Optimisation = Optimisation(),
     transform: FeatureTransform = FeatureTransform(),
     selection: Selection = Selection(),
@@ -103,7 +109,7 @@ def unmix(
 
     Both mixtures, of whole images and of rectangles, are equally likely, as in the paper; the rest is as in `moco_v2`.
     """
-    return Recipe(method, network, views, optimisation, transform, selection)
+    return Recipe(method, network, views, crops, optimisation, transform, selection)
 
 
 @recipe
@@ -112,6 +118,7 @@ def simclr(
     method: SimCLRSettings = SimCLRSettings(),
     network: Network = Network(),
     views: Views = Views(),
+    crops: ContrastiveCrop = ContrastiveCrop(),
     optimisation: Optimisation = Optimisation(),
     transform: FeatureTransform = FeatureTransform(),
     selection: Selection = Selection(),
@@ -121,7 +128,7 @@ def simclr(
     Its authors' jitter on CIFAR-10 (Appendix B.9: strength .5, and no blur) is the default here: (.4, .4, .4, .1); so
     is their temperature on ImageNet, .1 (their .5 on CIFAR-10 is for batches and trainings many times as long).
     """
-    return Recipe(method, network, views, optimisation, transform, selection)
+    return Recipe(method, network, views, crops, optimisation, transform, selection)
 
 
 @recipe
@@ -130,6 +137,7 @@ def infomin(
     method: InfoMinSettings = InfoMinSettings(),
     network: Network = Network(splits=8),
     views: Views = Views(jitter=(0.8, 0.8, 0.8, 0.2), randaugment=2),
+    crops: ContrastiveCrop = ContrastiveCrop(),
     optimisation: Optimisation = Optimisation(),
     transform: FeatureTransform = FeatureTransform(),
     selection: Selection = Selection(),
@@ -140,7 +148,7 @@ def infomin(
     names the crop's range (.2-1) and RandAugment's two operations of level 10. Queue, momentum and optimiser are those
     of `moco_v2`.
     """
-    return Recipe(method, network, views, optimisation, transform, selection)
+    return Recipe(method, network, views, crops, optimisation, transform, selection)
 
 
 @recipe
@@ -149,6 +157,7 @@ def byol(
     method: BYOLSettings = BYOLSettings(),
     network: Network = Network(head_norm="hidden"),
     views: Views = Views(),
+    crops: ContrastiveCrop = ContrastiveCrop(),
     optimisation: Optimisation = Optimisation(),
     transform: FeatureTransform = FeatureTransform(),
 ) -> Recipe:
@@ -157,7 +166,7 @@ def byol(
     Momentum from .996 up to 1 is the paper's; the narrower head and predictor (512) are CCrop's for small images, views
     and optimiser those of `moco_v2`.
     """
-    return Recipe(method, network, views, optimisation, transform)
+    return Recipe(method, network, views, crops, optimisation, transform)
 
 
 @recipe
@@ -166,6 +175,7 @@ def simsiam(
     method: SimSiamSettings = SimSiamSettings(),
     network: Network = Network(hidden=512, dim=512, head_norm="all"),
     views: Views = Views(),
+    crops: ContrastiveCrop = ContrastiveCrop(),
     optimisation: Optimisation = Optimisation(),
     transform: FeatureTransform = FeatureTransform(),
 ) -> Recipe:
@@ -174,7 +184,7 @@ def simsiam(
     A head of two normalised layers is the paper's for CIFAR-10 (Appendix D); its width and the predictor's are CCrop's
     for small images (512 and 128), views and optimiser those of `moco_v2`.
     """
-    return Recipe(method, network, views, optimisation, transform)
+    return Recipe(method, network, views, crops, optimisation, transform)
 
 
 @recipe
@@ -183,6 +193,7 @@ def swav(
     method: SwAVSettings = SwAVSettings(),
     network: Network = Network(head_norm="hidden"),
     views: Views = Views(),
+    crops: ContrastiveCrop = ContrastiveCrop(),
     optimisation: Optimisation = Optimisation(optimizer="adamw"),
     transform: FeatureTransform = FeatureTransform(),
 ) -> Recipe:
@@ -191,7 +202,7 @@ def swav(
     Temperature .1 and three Sinkhorn steps at epsilon .05 are the paper's; 512 prototypes and an Adam optimiser are
     those of lightly's CIFAR-10 benchmark. Multi-crop is a flag: `--locals 6`.
     """
-    return Recipe(method, network, views, optimisation, transform)
+    return Recipe(method, network, views, crops, optimisation, transform)
 
 
 @recipe
@@ -200,13 +211,14 @@ def supervised(
     method: SupervisedSettings = SupervisedSettings(),
     network: Network = Network(),
     views: Views = Views(),
+    crops: ContrastiveCrop = ContrastiveCrop(),
     optimisation: Optimisation = Optimisation(),
 ) -> Recipe:
     """Supervised training on the views of contrastive methods, as a mark to compare with (GP, Table 2).
 
     Views and optimiser are those of `moco_v2`. Labels are needed; the head takes no part.
     """
-    return Recipe(method, network, views, optimisation)
+    return Recipe(method, network, views, crops, optimisation)
 
 
 @recipe
@@ -215,4 +227,10 @@ def random(*, network: Network = Network(), views: Views = Views()) -> Recipe:
 
     The batch of 2 and the rate are never used: there are 0 epochs.
     """
-    return Recipe(UntrainedSettings(), network, views, Optimisation(epochs=0, batch=2, lr=1.0, weight_decay=0.0))
+    return Recipe(
+        UntrainedSettings(),
+        network,
+        views,
+        ContrastiveCrop(),
+        Optimisation(epochs=0, batch=2, lr=1.0, weight_decay=0.0),
+    )

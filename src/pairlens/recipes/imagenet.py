@@ -3,6 +3,7 @@
 Shared numbers and their sources stand in `large`; [C] is the authors' code.
 """
 
+from pairlens.localisation import ContrastiveCrop
 from pairlens.methods.instdisc import InstDiscSettings
 from pairlens.methods.moco import MoCoSettings
 from pairlens.methods.siamese import SimSiamSettings
@@ -19,6 +20,7 @@ def instdisc(
     method: InstDiscSettings = InstDiscSettings(temperature=0.07, negatives=4096, objective="nce", bank_momentum=0.5),
     network: Network = Network(encoder="resnet50", stem="imagenet", head="linear", dim=128),
     views: Views = large.MOCO_V1_VIEWS,
+    crops: ContrastiveCrop = large.CROPS,
     optimisation: Optimisation = large.MOCO_V1_OPTIMISATION,
     transform: FeatureTransform = FeatureTransform(),
     selection: Selection = Selection(),
@@ -30,7 +32,7 @@ def instdisc(
     .5, 128 dimensions; weight decay 1e-4 and the views (crop .2-1, jitter (.4 x 4), gray .2) are the code's. Open: the
     share of the batch that is normalised at a time; here all of it.
     """
-    return Recipe(method, network, views, optimisation, transform, selection)
+    return Recipe(method, network, views, crops, optimisation, transform, selection)
 
 
 @recipe
@@ -39,6 +41,7 @@ def moco_v1(
     method: MoCoSettings = MoCoSettings(temperature=0.07, negatives=65536, momentum=0.999),
     network: Network = large.LINEAR_NETWORK,
     views: Views = large.MOCO_V1_VIEWS,
+    crops: ContrastiveCrop = large.CROPS,
     optimisation: Optimisation = large.MOCO_V1_OPTIMISATION,
     transform: FeatureTransform = FeatureTransform(),
     selection: Selection = Selection(),
@@ -50,7 +53,7 @@ def moco_v1(
     jitter (.4 x 4) always, gray .2, shuffled keys. FT: `--extrapolate 2.0 --interpolate 1.6` (its authors' command also
     asks for `--schedule cosine`). CCrop, Table 2: `--epochs 100`, 57.25 %.
     """
-    return Recipe(method, network, views, optimisation, transform, selection)
+    return Recipe(method, network, views, crops, optimisation, transform, selection)
 
 
 @recipe
@@ -59,6 +62,7 @@ def moco_v2(
     method: MoCoSettings = MoCoSettings(temperature=0.2, negatives=65536, momentum=0.999),
     network: Network = large.MLP_NETWORK,
     views: Views = large.MOCO_V2_VIEWS,
+    crops: ContrastiveCrop = large.CROPS,
     optimisation: Optimisation = large.MOCO_V2_OPTIMISATION,
     transform: FeatureTransform = FeatureTransform(),
     selection: Selection = Selection(),
@@ -71,7 +75,7 @@ def moco_v2(
     `--extrapolate 2.0 --interpolate 1.6`. GP, Table 1: `--head linear`, `--fixed-head`, `--layers 3`, `--hidden 128`;
     Table 3: `--negatives 512`, `--blur 0`, `--schedule steps`, `--momentum 0.5`.
     """
-    return Recipe(method, network, views, optimisation, transform, selection)
+    return Recipe(method, network, views, crops, optimisation, transform, selection)
 
 
 @recipe
@@ -80,6 +84,7 @@ def simclr(
     method: SimCLRSettings = large.SIMCLR,
     network: Network = large.SIMCLR_NETWORK,
     views: Views = large.SIMCLR_VIEWS,
+    crops: ContrastiveCrop = large.CROPS,
     optimisation: Optimisation = Optimisation(
         epochs=200, batch=4096, optimizer="lars", lr=0.3, weight_decay=1e-6, schedule="cosine", warmup=10.0
     ),
@@ -93,7 +98,7 @@ def simclr(
     2048-2048-128, crop .08-1, jitter (.8, .8, .8, .2) with .8, gray .2, blur .5. The head is the paper's formula; the
     official code also normalises it (`--head-norm all`).
     """
-    return Recipe(method, network, views, optimisation, transform, selection)
+    return Recipe(method, network, views, crops, optimisation, transform, selection)
 
 
 @recipe
@@ -102,6 +107,7 @@ def simclr_512(
     method: SimCLRSettings = large.SIMCLR,
     network: Network = large.SIMCLR_NETWORK,
     views: Views = large.SIMCLR_VIEWS,
+    crops: ContrastiveCrop = large.CROPS,
     optimisation: Optimisation = Optimisation(
         epochs=100, batch=512, optimizer="sgd", lr=0.025, weight_decay=1e-4, schedule="cosine"
     ),
@@ -113,7 +119,7 @@ def simclr_512(
     CCrop, Section 4.2: batch 512, SGD with a cosine from .05 (.025 for 256), weight decay 1e-4, 100 epochs (Table 4:
     200). Open: temperature, head and views; SimCLR's own are taken (.1; 2048-2048-128; full strength).
     """
-    return Recipe(method, network, views, optimisation, transform, selection)
+    return Recipe(method, network, views, crops, optimisation, transform, selection)
 
 
 @recipe
@@ -122,6 +128,7 @@ def simsiam(
     method: SimSiamSettings = large.SIMSIAM,
     network: Network = large.SIMSIAM_NETWORK,
     views: Views = large.MOCO_V2_VIEWS,
+    crops: ContrastiveCrop = large.CROPS,
     optimisation: Optimisation = Optimisation(
         epochs=100, batch=512, optimizer="sgd", lr=0.05, weight_decay=1e-4, schedule="cosine"
     ),
@@ -133,7 +140,7 @@ def simsiam(
     with a cosine from .1 (.05 for 256), batch 512, 100 epochs, weight decay 1e-4, a head of three normalised layers of
     2048, predictor 2048-512-2048 at a constant rate, residual branches that begin as zero, MoCo v2's views.
     """
-    return Recipe(method, network, views, optimisation, transform)
+    return Recipe(method, network, views, crops, optimisation, transform)
 
 
 @recipe
@@ -142,6 +149,7 @@ def supervised(
     method: SupervisedSettings = SupervisedSettings(),
     network: Network = Network(encoder="resnet50", stem="imagenet"),
     views: Views = large.MOCO_V2_VIEWS,
+    crops: ContrastiveCrop = large.CROPS,
     optimisation: Optimisation = Optimisation(
         epochs=100, batch=256, optimizer="sgd", lr=0.1, weight_decay=1e-4, schedule="cosine"
     ),
@@ -152,4 +160,4 @@ def supervised(
     256 images and weight decay 1e-4 are those usual for ResNet-50 (He et al. 2016), with 100 epochs and a cosine as the
     contrastive trainings have.
     """
-    return Recipe(method, network, views, optimisation)
+    return Recipe(method, network, views, crops, optimisation)

@@ -4,6 +4,7 @@ FT's transformations are flags on each of them: `--extrapolate 2.0`, `--interpol
 shared with ImageNet stand in `large`; [C] is the authors' code, which has MoCo and InfoMin only.
 """
 
+from pairlens.localisation import ContrastiveCrop
 from pairlens.methods.infomin import InfoMinSettings
 from pairlens.methods.moco import MoCoSettings
 from pairlens.methods.siamese import SimSiamSettings
@@ -20,6 +21,7 @@ def moco_v1(
     method: MoCoSettings = MoCoSettings(temperature=0.07, negatives=65536, momentum=0.99),
     network: Network = large.LINEAR_NETWORK,
     views: Views = large.MOCO_V1_VIEWS,
+    crops: ContrastiveCrop = large.CROPS,
     optimisation: Optimisation = large.MOCO_V1_OPTIMISATION,
     transform: FeatureTransform = FeatureTransform(),
     selection: Selection = Selection(),
@@ -31,7 +33,7 @@ def moco_v1(
     the schedule; MoCo's own is taken, a tenth at epochs 120 and 160 (the authors' command for all of ImageNet asks for
     a cosine: `--schedule cosine`).
     """
-    return Recipe(method, network, views, optimisation, transform, selection)
+    return Recipe(method, network, views, crops, optimisation, transform, selection)
 
 
 @recipe
@@ -40,6 +42,7 @@ def moco_v2(
     method: MoCoSettings = MoCoSettings(temperature=0.2, negatives=65536, momentum=0.99),
     network: Network = large.MLP_NETWORK,
     views: Views = large.MOCO_V2_VIEWS,
+    crops: ContrastiveCrop = large.CROPS,
     optimisation: Optimisation = large.MOCO_V2_OPTIMISATION,
     transform: FeatureTransform = FeatureTransform(),
     selection: Selection = Selection(),
@@ -50,7 +53,7 @@ def moco_v2(
     decay 1e-4, 65 536 keys, momentum .99, 128 dimensions, temperature .2, MLP head, crop .2-1, jitter (.4, .4, .4, .1)
     with .8, gray .2, blur .5, shuffled keys. The head's width 2048 is MoCo v2's.
     """
-    return Recipe(method, network, views, optimisation, transform, selection)
+    return Recipe(method, network, views, crops, optimisation, transform, selection)
 
 
 @recipe
@@ -59,6 +62,7 @@ def simclr(
     method: SimCLRSettings = large.SIMCLR,
     network: Network = large.SIMCLR_NETWORK,
     views: Views = large.SIMCLR_VIEWS,
+    crops: ContrastiveCrop = large.CROPS,
     optimisation: Optimisation = Optimisation(
         epochs=200, batch=256, optimizer="lars", lr=0.3, weight_decay=1e-6, schedule="cosine", warmup=10.0
     ),
@@ -71,7 +75,7 @@ def simclr(
     LARS at .3 for 256 images, weight decay 1e-6, 10 epochs of warm-up, a cosine, temperature .1, head 2048-2048-128 and
     views of full strength; the batch is FT's 256 for MoCo.
     """
-    return Recipe(method, network, views, optimisation, transform, selection)
+    return Recipe(method, network, views, crops, optimisation, transform, selection)
 
 
 @recipe
@@ -89,6 +93,7 @@ def infomin(
         randaugment=2,
         randaugment_magnitude=10.0,
     ),
+    crops: ContrastiveCrop = large.CROPS,
     optimisation: Optimisation = large.MOCO_V2_OPTIMISATION,
     transform: FeatureTransform = FeatureTransform(),
     selection: Selection = Selection(),
@@ -101,7 +106,7 @@ def infomin(
     operations of RandAugment at level 10, gray .2; the cosine is MoCo v2's, and the one linear layer a patch of the
     jigsaw's head PIRL's (their code has an MLP there).
     """
-    return Recipe(method, network, views, optimisation, transform, selection)
+    return Recipe(method, network, views, crops, optimisation, transform, selection)
 
 
 @recipe
@@ -128,6 +133,7 @@ def swav(
         local_crop=(0.05, 0.14),
         local_size=96,
     ),
+    crops: ContrastiveCrop = large.CROPS,
     optimisation: Optimisation = Optimisation(
         epochs=200, batch=256, optimizer="lars", lr=0.6, weight_decay=1e-6, schedule="cosine", floor=1e-3
     ),
@@ -141,7 +147,7 @@ def swav(
     Sinkhorn iterations, temperature .1, head 2048-2048-128 normalised once, 2 crops of .14-1 at 224 px and 6 of .05-.14
     at 96.
     """
-    return Recipe(method, network, views, optimisation, transform)
+    return Recipe(method, network, views, crops, optimisation, transform)
 
 
 @recipe
@@ -150,6 +156,7 @@ def simsiam(
     method: SimSiamSettings = large.SIMSIAM,
     network: Network = large.SIMSIAM_NETWORK,
     views: Views = large.MOCO_V2_VIEWS,
+    crops: ContrastiveCrop = large.CROPS,
     optimisation: Optimisation = Optimisation(
         epochs=200, batch=256, optimizer="sgd", lr=0.05, weight_decay=1e-4, schedule="cosine"
     ),
@@ -162,4 +169,4 @@ def simsiam(
     layers of 2048, predictor 2048-512-2048 at a constant rate, residual branches that begin as zero, MoCo v2's views;
     the batch is FT's 256 for MoCo.
     """
-    return Recipe(method, network, views, optimisation, transform)
+    return Recipe(method, network, views, crops, optimisation, transform)

@@ -4,6 +4,7 @@ Views are the methods' own. MoCo's numbers are its paper's, which FT ([C], the a
 CCrop ("exactly their original works") keep; batch normalisation in 8 parts stands for their 8 GPUs.
 """
 
+from pairlens.localisation import ContrastiveCrop
 from pairlens.methods.siamese import SimSiamSettings
 from pairlens.methods.simclr import SimCLRSettings
 from pairlens.settings import Network, Optimisation, Views
@@ -17,6 +18,8 @@ MOCO_V2_VIEWS = Views(
 SIMCLR_VIEWS = Views(
     size=224, crop=(0.08, 1.0), jitter=(0.8, 0.8, 0.8, 0.2), jitter_probability=0.8, gray=0.2, blur=0.5
 )  # Chen, Kornblith et al. 2020, Appendix A
+
+CROPS = ContrastiveCrop(alpha=0.6, box_start=20, box_every=10)  # CCrop, Section 4.2, with `--boxes found`
 
 LINEAR_NETWORK = Network(encoder="resnet50", stem="imagenet", head="linear", dim=128, splits=8)
 MLP_NETWORK = Network(encoder="resnet50", stem="imagenet", hidden=2048, dim=128, splits=8)

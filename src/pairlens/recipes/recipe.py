@@ -7,9 +7,11 @@ from functools import wraps
 from typing import ParamSpec
 
 from pairlens.errors import InputError
+from pairlens.localisation import ContrastiveCrop
 from pairlens.methods import MethodSettings
 from pairlens.pairs import Contrast
 from pairlens.settings import FeatureTransform, Network, Optimisation, Selection, Views
+from pairlens.views.boxes import Boxes
 from pairlens.views.plans import Plan
 
 P = ParamSpec("P")
@@ -25,14 +27,16 @@ class Recipe:
     method: MethodSettings
     network: Network
     views: Views
+    crops: ContrastiveCrop
     optimisation: Optimisation
     transform: FeatureTransform = FeatureTransform()
     selection: Selection = Selection()
     name: str = ""
 
-    def plan(self) -> Plan:
-        """The method's views; everything must be resolved."""
-        return self.method.plan(self.views.plan(), self.views.augmentation(), self.views.size or 0)
+    def plan(self, boxes: Boxes | None = None) -> Plan:
+        """The method's views, their crops about these boxes, or anywhere; everything must be resolved."""
+        crop = self.crops.cropper(boxes)
+        return self.method.plan(self.views.plan(crop), self.views.augmentation(crop), self.views.size or 0)
 
     def negatives_of_a_query(self, part: int, images: int) -> int:
         """How many negatives each query's loss sees, where `part` of the set's images are compared at a time.

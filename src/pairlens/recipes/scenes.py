@@ -4,6 +4,7 @@ All have strong jitter, much gray and no mirrored digits; the embeddings of the 
 normalisation within the head lets short trainings begin apart.
 """
 
+from pairlens.localisation import ContrastiveCrop
 from pairlens.methods.moco import MoCoSettings
 from pairlens.methods.siamese import BYOLSettings, SimSiamSettings
 from pairlens.methods.simclr import SimCLRSettings
@@ -21,12 +22,13 @@ def simclr(
     method: SimCLRSettings = SimCLRSettings(),
     network: Network = Network(),
     views: Views = VIEWS,
+    crops: ContrastiveCrop = ContrastiveCrop(),
     optimisation: Optimisation = SLOW,
     transform: FeatureTransform = FeatureTransform(),
     selection: Selection = Selection(),
 ) -> Recipe:
     """SimCLR (Chen, Kornblith et al. 2020) for the built-in scenes: strong jitter, much gray, no mirrored digits."""
-    return Recipe(method, network, views, optimisation, transform, selection)
+    return Recipe(method, network, views, crops, optimisation, transform, selection)
 
 
 @recipe
@@ -35,12 +37,13 @@ def moco_v2(
     method: MoCoSettings = MoCoSettings(negatives=512, momentum=0.9),
     network: Network = Network(head_norm="hidden"),
     views: Views = VIEWS,
+    crops: ContrastiveCrop = ContrastiveCrop(),
     optimisation: Optimisation = SLOW,
     transform: FeatureTransform = FeatureTransform(),
     selection: Selection = Selection(),
 ) -> Recipe:
     """MoCo v2 (Chen, Fan et al. 2020) for the built-in scenes: short queue and low momentum, for short trainings."""
-    return Recipe(method, network, views, optimisation, transform, selection)
+    return Recipe(method, network, views, crops, optimisation, transform, selection)
 
 
 @recipe
@@ -49,11 +52,12 @@ def byol(
     method: BYOLSettings = BYOLSettings(momentum=0.9),
     network: Network = Network(head_norm="all"),
     views: Views = VIEWS,
+    crops: ContrastiveCrop = ContrastiveCrop(),
     optimisation: Optimisation = FAST,
     transform: FeatureTransform = FeatureTransform(),
 ) -> Recipe:
     """BYOL (Grill et al. 2020) for the built-in scenes: a low momentum at the start, for short trainings."""
-    return Recipe(method, network, views, optimisation, transform)
+    return Recipe(method, network, views, crops, optimisation, transform)
 
 
 @recipe
@@ -62,8 +66,9 @@ def simsiam(
     method: SimSiamSettings = SimSiamSettings(),
     network: Network = Network(head_norm="all"),
     views: Views = VIEWS,
+    crops: ContrastiveCrop = ContrastiveCrop(),
     optimisation: Optimisation = FAST,
     transform: FeatureTransform = FeatureTransform(),
 ) -> Recipe:
     """SimSiam (Chen & He 2021) for the built-in scenes: a fast rate, for short trainings."""
-    return Recipe(method, network, views, optimisation, transform)
+    return Recipe(method, network, views, crops, optimisation, transform)

@@ -6,12 +6,14 @@ end at a tenth, heads, temperatures, queue, momenta and views. There MoCo's batc
 GPU, which are 64 for the paper's 8 GPUs, and that of the other methods the whole batch.
 """
 
+from pairlens.localisation import ContrastiveCrop
 from pairlens.methods.moco import MoCoSettings
 from pairlens.methods.siamese import BYOLSettings, SimSiamSettings
 from pairlens.methods.simclr import SimCLRSettings
 from pairlens.settings import Network, Optimisation, Views
 
 VIEWS = Views(crop=(0.2, 1.0), jitter=(0.4, 0.4, 0.4, 0.1), jitter_probability=0.8, gray=0.2, blur=0.0, flip=0.5)  # [C]
+CROPS = ContrastiveCrop(alpha=0.1, box_start=100, box_every=100)  # Section 4.2, with `--boxes found`
 OPTIMISATION = Optimisation(
     epochs=500, batch=512, optimizer="sgd", lr=0.25, weight_decay=1e-4, schedule="cosine", floor=0.1
 )  # .25 for 256 images is .5 for 512; the floor is [C]'s

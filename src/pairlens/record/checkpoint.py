@@ -1,7 +1,7 @@
 """Checkpoints: all that a training needs to go on bit for bit, in safetensors and JSON.
 
     step-00000100/weights.safetensors   the method's state: branches, queue, buffers
-    step-00000100/state.safetensors     optimiser, generators, the order's place
+    step-00000100/state.safetensors     optimiser, generators, the order's place, boxes
     step-00000100/state.json            step, seconds spent, the optimiser's plain numbers
 
 The schedule is a function of the step, and bfloat16 needs no loss scaler: neither has a state.
@@ -44,6 +44,7 @@ def save_checkpoint(folder: Path, t: Training, seconds: float) -> Path:
         for name, value in state.items():
             (tensors if isinstance(value, Tensor) else numbers)[f"optimizer.{index}.{name}"] = value
     tensors |= {f"order.{name}": value for name, value in t.order.state().items()}
+    tensors |= {f"boxes.{name}": value for name, value in (t.boxes.state() if t.boxes else {}).items()}
     tensors |= {"generator.views": t.views.get_state(), "generator.features": t.features.get_state()}
     groups = [{k: v for k, v in group.items() if k != "params"} for group in optimizer["param_groups"]]
     state = {"step": t.step, "seconds": seconds, "groups": groups, "numbers": numbers}
@@ -93,6 +94,8 @@ def load_checkpoint(path: Path, t: Training) -> float:
     try:
         _load_optimizer(t.optimizer, tensors, numbers, groups)
         t.order.load({k.removeprefix("order."): v for k, v in tensors.items() if k.startswith("order.")})
+        if t.boxes:
+            t.boxes.load({k.removeprefix("boxes."): v for k, v in tensors.items() if k.startswith("boxes.")})
         t.views.set_state(tensors["generator.views"])
         t.features.set_state(tensors["generator.features"])
     except InputError:

@@ -7,6 +7,7 @@ lock                held by the process that trains the run; empty
 statistics.npy      one row a step, a column a statistic (numpy.load, pandas.DataFrame)
 histograms.npy      one row a step: step, and counts of scores per space
 probes.npy          one row a probe: step, epoch, knn (accuracy on the validation split)
+boxes/000100.npz    the boxes that were found after a step, and some heat maps (`localised.py`)
 samples/000000.npz  the first images of a step, their views and the views' parameters
 checkpoints/        step-00000100/ {weights.safetensors, state.safetensors, state.json}; the newest two are kept
 encoder.safetensors the trained encoder alone, with torchvision's names
@@ -127,6 +128,10 @@ class Run:
     def spaces(self) -> tuple[str, ...]:
         """The embedding spaces that are compared."""
         return tuple(self.info["spaces"])
+
+    def box_files(self) -> list[Path]:
+        """What was kept each time that boxes were found, oldest first."""
+        return sorted((self.folder / "boxes").glob("[0-9]*.npz"))
 
     def sample_files(self) -> list[Path]:
         """The recorded samples, oldest first."""
