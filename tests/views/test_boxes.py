@@ -123,6 +123,13 @@ def test_the_threshold_is_the_greatest_at_which_half_of_the_boxes_cover_the_targ
     assert coverage(boxes_of(heat, 32, k)).median() == pytest.approx(target, abs=0.08)
 
 
+def test_the_chosen_threshold_is_strict_too() -> None:
+    heat = torch.zeros(3, 8, 8)
+    heat[:, 2:, :] = 0.5
+    heat[:, 4, 4] = 1
+    assert threshold_for(heat, 8, 0.75) == 0.495
+
+
 def test_smaller_targets_have_greater_thresholds() -> None:
     found = [threshold_for(blobs(200), 32, target) for target in (0.9, 0.6, 0.3, 0.1, 0.01)]
     assert found == sorted(found)
