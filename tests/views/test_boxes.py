@@ -56,6 +56,12 @@ def test_one_activation_that_is_no_number_spoils_its_own_map_only(value: float) 
     assert torch.equal(heat[1], alone[1])
 
 
+def test_a_contrast_beyond_float32_spoils_its_map() -> None:
+    features = torch.zeros(1, 1, 4, 4)
+    features[0, 0, 1, 2], features[0, 0, 3, 3] = 3e38, -3e38
+    assert torch.equal(heat_map(features), torch.ones(1, 4, 4))
+
+
 def test_rounding_is_no_contrast() -> None:
     features = torch.full((1, 1, 4, 4), 100.0)
     features[0, 0, 2, 2] = math.nextafter(100, 101) + 1e-5
@@ -136,11 +142,11 @@ def test_smaller_targets_have_greater_thresholds() -> None:
     assert len(set(found)) == 5
 
 
-def test_boxes_that_are_whole_for_want_of_activation_do_not_count() -> None:
-    heat = 0.5 * blobs(50)  # nothing is hotter than 0.5
-    k = threshold_for(heat, 32, 0.9)
-    assert k < 0.1
-    assert threshold_for(heat, 32, 1e-6) < 0.5
+def test_a_threshold_that_leaves_some_images_with_nothing_is_not_chosen() -> None:
+    """Their boxes would be whole for want of activation."""
+    heat = torch.cat([0.2 * blobs(5), blobs(45)])
+    assert threshold_for(heat[5:], 32, 0.05) > 0.5
+    assert threshold_for(heat, 32, 0.05) < 0.2
 
 
 def test_constant_maps_have_no_threshold_to_choose() -> None:
