@@ -5,6 +5,8 @@ The figures are made in steps; each trace carries its run's steps an epoch, and 
 
 from collections.abc import Iterable, Sequence
 
+import numpy as np
+import plotly.graph_objects as go
 from plotly.basedatatypes import BaseTraceType
 
 from pairlens.record.run import Run
@@ -22,6 +24,19 @@ def in_epochs(traces: Iterable[BaseTraceType], length: float | None) -> None:
     if length is not None:
         for trace in traces:
             trace.meta = {"epoch": length}
+
+
+def marks(steps: Sequence[int], color: str) -> go.Scatter:
+    """Thin vertical lines at some steps, as one trace on an axis of its own (`with_marks`)."""
+    x = np.repeat(np.asarray(steps, np.float32), 3)
+    y = np.tile(np.array([0, 1, np.nan], np.float32), len(steps))  # a gap after each line
+    line = {"color": color, "width": 1}
+    return go.Scatter(x=x, y=y, yaxis="y2", mode="lines", line=line, opacity=0.45, hoverinfo="skip", showlegend=False)
+
+
+def with_marks(drawn: go.Figure) -> go.Figure:
+    """Let marks reach over the figure's whole height, whatever its values."""
+    return drawn.update_layout(yaxis2={"overlaying": "y", "range": [0, 1], "visible": False, "fixedrange": True})
 
 
 def axis_switch(lengths: Sequence[float | None]) -> Html | None:

@@ -76,19 +76,25 @@ def chart(figure: go.Figure, alt: str, height: int, role: str | None = None) -> 
     return tag("div", attributes, embedded_json(text, {}))
 
 
+def data_uri(pixels: UInt8[np.ndarray, "3 H W"]) -> str:
+    """An image as a data URI, exact where it is small."""
+    image = Image.fromarray(np.ascontiguousarray(pixels.transpose(1, 2, 0)))
+    kind, options = ("png", {}) if is_small(pixels) else ("webp", {"quality": 85, "method": 2})
+    buffer = io.BytesIO()
+    image.save(buffer, kind, **options)
+    return f"data:image/{kind};base64,{base64.b64encode(buffer.getvalue()).decode()}"
+
+
+def is_small(pixels: UInt8[np.ndarray, "3 H W"]) -> bool:
+    """Whether an image is so small that its pixels are shown as they are."""
+    return max(pixels.shape[1:]) <= 64
+
+
 def picture(pixels: UInt8[np.ndarray, "3 H W"], alt: str, aspect: float = 1.0) -> Html:
     """An image as a data URI; `aspect` (width / height) is that of the original, which was stored squeezed."""
-    image = Image.fromarray(np.ascontiguousarray(pixels.transpose(1, 2, 0)))
-    small = max(image.size) <= 64
-    buffer = io.BytesIO()
-    if small:
-        image.save(buffer, "PNG")
-    else:
-        image.save(buffer, "WEBP", quality=85, method=2)
-    uri = f"data:image/{'png' if small else 'webp'};base64,{base64.b64encode(buffer.getvalue()).decode()}"
     style = f"aspect-ratio:{aspect:.4f}" if aspect != 1.0 else None
-    attributes: Attributes = {"src": uri, "alt": alt, "class": "pixelated" if small else None, "style": style}
-    return tag("img", attributes)
+    shape = "pixelated" if is_small(pixels) else None
+    return tag("img", {"src": data_uri(pixels), "alt": alt, "class": shape, "style": style})
 
 
 def switch(label: str, group: str, options: Iterable[tuple[str, str]], chosen: str) -> Html:

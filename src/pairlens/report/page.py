@@ -16,10 +16,13 @@ from pairlens.report import theme
 from pairlens.report.compose import each, together, without_places
 from pairlens.report.facts import facts_of
 from pairlens.report.html import Html, data_json, join, tag, user
+from pairlens.report.localised import kind
 from pairlens.report.panels import (
     accuracy,
+    boxes,
     configuration,
     confusion,
+    crops,
     curves,
     distributions,
     gallery,
@@ -143,6 +146,7 @@ def _sections(opened: Sequence[Run], names: Sequence[str]) -> list[Section]:
             "same thing?",
             each(opened, names, gallery.compute, lambda d, i: gallery.draw(d, f"sample-{i}")),
         ),
+        *_localisation(opened, names),
         Section(
             "neighbours",
             "Nearest neighbours",
@@ -168,6 +172,24 @@ def _sections(opened: Sequence[Run], names: Sequence[str]) -> list[Section]:
         table = together(opened, names, run_table.compute, without_places(run_table.draw))
         found.insert(1, Section("runs", "Runs", text, table))
     return [Section(s.anchor, s.title, s.lead[:1].upper() + s.lead[1:], s.content) for s in found]
+
+
+def _localisation(opened: Sequence[Run], names: Sequence[str]) -> list[Section]:
+    """ContrastiveCrop's sections, where a run has boxes."""
+    kinds = {kind(run) for run in opened}
+    found = Section(
+        "boxes",
+        "Boxes",
+        "Where the encoder found the objects of the same images. The boxes should close in on them as it learns.",
+        each(opened, names, boxes.compute, lambda d, _: boxes.draw(d)) if "found" in kinds else Html(""),
+    )
+    fallen = Section(
+        "crops",
+        "Where crops fall",
+        "Bright is where centres of crops are dense. Fewer pairs should miss the object, without becoming all alike.",
+        each(opened, names, crops.compute, lambda d, _: crops.draw(d)) if kinds != {None} else Html(""),
+    )
+    return [section for section in (found, fallen) if section.content]
 
 
 def _accuracy(opened: Sequence[Run], names: Sequence[str]) -> Html:

@@ -11,8 +11,9 @@ import numpy as np
 import plotly.graph_objects as go
 
 from pairlens.record.run import Run
-from pairlens.report.axes import axis_switch, in_epochs, steps_per_epoch
+from pairlens.report.axes import axis_switch, in_epochs, marks, steps_per_epoch, with_marks
 from pairlens.report.html import Html, chart, join, tag, user
+from pairlens.report.localised import refresh_steps
 from pairlens.report.plots import SCORES, TRAINING, Plot
 from pairlens.report.read import Missing, Start, column, transform_start
 from pairlens.report.text import count, number, plot_text
@@ -30,6 +31,7 @@ class Curves:
     chance: Mapping[str, float]  # log(K+1) of each space
     start: Start | None  # of the feature transform, where it begins late
     epoch: float | None  # steps
+    refreshes: tuple[int, ...] = ()  # steps after which boxes were found anew, for scores
 
 
 def compute(run: Run) -> Curves | Missing:
@@ -61,10 +63,11 @@ def _compute(run: Run, plots: tuple[Plot, ...]) -> Curves | Missing:
                 raw.setdefault(plot.key, {})[space] = thin(step, before)
     if plots is TRAINING and "loss" not in found and (loss := column(table, "loss")) is not None:
         found["loss"] = {"": thin(step, loss)}
+    marked = refresh_steps(run) if plots is SCORES else ()
     chance = {s: math.log(v["negatives"] + 1) for s, v in run.info["spaces"].items() if v.get("negatives")}
     if not found:
         return Missing("The recorded statistics hold none of the known columns, so there are no curves.")
-    return Curves(plots, found, raw, chance, transform_start(run), steps_per_epoch(run))
+    return Curves(plots, found, raw, chance, transform_start(run), steps_per_epoch(run), marked)
 
 
 def plot(found: Sequence[Curves], names: Sequence[str], places: Sequence[int], of: Plot) -> go.Figure:
@@ -73,7 +76,8 @@ def plot(found: Sequence[Curves], names: Sequence[str], places: Sequence[int], o
     drawn_curves = []
     spaces = _spaces(found)
     for one, name, place in zip(found, names, places, strict=True):
-        of_run: list[go.Scatter] = []
+        color = run_style(place).color if len(found) > 1 else MUTED
+        of_run = [marks(one.refreshes, color)] if one.refreshes else []
         for space, curve in one.curves.get(of.key, {}).items():
             parts = [name] * (len(found) > 1) + [space] * (len(spaces) > 1 and space != "")
             style = _style(place, spaces.index(space) if space else 0, len(found), len(spaces), of.kind)
@@ -86,7 +90,7 @@ def plot(found: Sequence[Curves], names: Sequence[str], places: Sequence[int], o
         traces += of_run
     chances = sorted({round(v, 6) for one in found for v in one.chance.values()}) if of.key == "loss" else []
     traces += [_chance(value, found) for value in chances]
-    drawn = figure(traces, "step", "")
+    drawn = with_marks(figure(traces, "step", ""))
     for value in chances:
         words = {"text": f"log(K+1) = {value:.2f}", "showarrow": False, "font": {"color": MUTED, "size": 11.5}}
         drawn.add_annotation(words, x=1, xref="x domain", y=value, xanchor="right", yanchor="bottom")
@@ -204,6 +208,7 @@ def draw(found: Sequence[Curves], names: Sequence[str], places: Sequence[int]) -
     legend = _legend(found, names, places)
     kind = "scores multiples" if found[0].plots is SCORES else "multiples"
     said = _BAND + (_THIN if any(one.raw for one in found) else "")
+    said += _FOUND if any(one.refreshes for one in found) else ""
     starts = [_start(one, name, len(found) > 1) for one, name in zip(found, names, strict=True) if one.start]
     top = tag("div", {"class": "toolbar"}, axis_switch([one.epoch for one in found]), legend)
     return join([top, tag("div", {"class": kind}, *cells), tag("p", {"class": "aside"}, said, *starts)])
@@ -241,4 +246,5 @@ def _key(color: str | None, dash: str, name: str) -> Html:
 _BAND = (
     "Lines are means of blocks of steps; the pale band holds every single step between its least and greatest value."
 )
+_FOUND = " Thin upright lines mark where boxes were found anew."
 _THIN = " Thin lines are the same pairs before the feature transform; the loss sees the thick ones."
