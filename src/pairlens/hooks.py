@@ -86,11 +86,13 @@ def _look(t: Training) -> dict[str, Any]:
 class Localiser:
     """A hook that finds the objects' boxes anew at the ends of some epochs (CCrop, Section 3.2).
 
-    `boxes/` of the run's folder keeps every table, and the heat maps of the same few images each time.
+    With `record`, `boxes/` of the run's folder keeps every table, and the heat maps of the same few images each time.
     """
 
-    def __init__(self, folder: Path, images: ImageSet, crops: ContrastiveCrop, t: Training, say: Say) -> None:
-        self.folder, self.images, self.say = folder, images, say
+    def __init__(
+        self, folder: Path, images: ImageSet, crops: ContrastiveCrop, t: Training, *, record: bool, say: Say
+    ) -> None:
+        self.folder, self.images, self.record, self.say = folder, images, record, say
         self.k, self.coverage = crops.box_threshold, crops.box_coverage
         self.at = {epoch * len(t.order) for epoch in range(crops.box_start or 0, t.epochs, crops.box_every or 1)}
 
@@ -103,8 +105,9 @@ class Localiser:
         found = locate(t.method.online.encoder, self.images, k=self.k, coverage=self.coverage, **look)
         made = t.boxes.refresh(found.boxes, t.step, t.step // len(t.order), found.k)
         seconds = time.perf_counter() - began
-        heat = heat_maps(t.method.online.encoder, self.images, index=examples(len(self.images)), **look)
-        write_boxes(self.folder, self.images, found.boxes, heat, made, seconds)
+        if self.record:
+            heat = heat_maps(t.method.online.encoder, self.images, index=examples(len(self.images)), **look)
+            write_boxes(self.folder, self.images, found.boxes, heat, made, seconds)
         median = made.coverage[len(made.coverage) // 2]
         text = f"found anew after epoch {made.epoch}: the median covers {median:.0%} of its image (k = {made.k:g})"
         log_event(self.folder, "boxes", f"{text}; it took {seconds:.1f} s")

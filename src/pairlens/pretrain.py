@@ -130,12 +130,11 @@ def _pretrain(
     recorder = Recorder(folder, spaces, device=device, steps=training.steps, start=training.step, spent=seconds)
     checkpointer = Checkpointer(folder, recorder, save_every)
     prober = [] if source.train.labels is None else [Prober(folder, source, training)]
-    localiser = [Localiser(folder, source.train, crops, training, say)] if crops.boxes == "found" else []
-    hooks: list[Hook] = [*prober, *localiser, checkpointer]  # no checkpoint is ahead of its probe or its boxes
-    seen: list[Observer] = [
-        *([recorder] if run.call.get("record", True) else []),
-        *([watch] if watch else []),
-    ]
+    record = run.call.get("record", True)
+    localiser = Localiser(folder, source.train, crops, training, record=record, say=say)
+    found = [localiser] if crops.boxes == "found" else []
+    hooks: list[Hook] = [*prober, *found, checkpointer]  # no checkpoint is ahead of its probe or its boxes
+    seen: list[Observer] = [*([recorder] if record else []), *([watch] if watch else [])]
     state = "failed"
     log_event(folder, "begun" if training.step == 0 else "resumed", f"at step {training.step} of {training.steps}")
     try:
