@@ -183,17 +183,22 @@ class _Comparison:
     def _in_turns(
         self, i: Int64[np.ndarray, "P"], j: Int64[np.ndarray, "P"], known: Known, mirrored: bool
     ) -> Iterator[Pairs]:
-        """Each image is compared with one other at a time, so that in a crowd of copies few pairs are compared."""
+        """Each image is compared with one other at a time, and neighbours not with the same.
+
+        So in a crowd of copies a few turns join all, though each pair of them is near.
+        """
         while True:
             unknown = ~known(i, j)
             i, j = i[unknown], j[unknown]
             if len(i) == 0:
                 return
-            turn = np.diff(i, prepend=-1) != 0  # the first pair of each image
-            self._left -= int(turn.sum())
+            begin = np.diff(i, prepend=-1).nonzero()[0]  # of each image's pairs
+            count = np.diff(begin, append=len(i))
+            turn = begin + np.arange(len(begin)) % count
+            self._left -= len(turn)
             same = alike(self._asking, i[turn], self._index, j[turn], mirrored)
             yield i[turn][same], j[turn][same]
-            i, j = i[~turn], j[~turn]
+            i, j = np.delete(i, turn), np.delete(j, turn)
 
 
 def _unite(label: Int64[np.ndarray, "N"], i: Int64[np.ndarray, "P"], j: Int64[np.ndarray, "P"]) -> None:
