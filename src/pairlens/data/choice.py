@@ -12,7 +12,7 @@ from jaxtyping import Integer
 from torch import Tensor
 
 from pairlens.data.decode import SMALLEST_CROP, store_side
-from pairlens.data.store import IN_MEMORY, cache_folder, free_room, memory, store_bytes
+from pairlens.data.store import IN_MEMORY, cache_folder, free_room, held_in_memory, memory, store_bytes
 
 Decode = Literal["auto", "once", "always"]
 """Photographs are decoded once, or always anew; "auto" chooses."""
@@ -31,7 +31,7 @@ class Wish:
 
 @dataclass(frozen=True)
 class Choice:
-    """What is done, and a sentence that says why; empty where a store is small and nobody asked for anything."""
+    """What is done, and a sentence that says why; empty where a store is small."""
 
     once: bool
     side: int  # pixels of the stored squares, or of those that whole images are looked at as
@@ -55,26 +55,25 @@ def choose(wish: Wish, sizes: Integer[Tensor, "n 2"], count: int, kept: Callable
     side = wish.size or store_side(sizes, count, wish.view, sys.maxsize, wish.smallest_crop)
     small = wish.size or store_side(sizes, count, wish.view, memory(), wish.smallest_crop)
     size, held, room = store_bytes(count, side), memory(), free_room()
-    limits = f"the {held / 1e9:.0f} GB of memory and the {room / 1e9:.0f} GB of room in {cache_folder()}"
+
+    def stored(side: int, why: str) -> Choice:
+        size = store_bytes(count, side)
+        place = "in memory" if held_in_memory(size, held, room) else f"as a file in {cache_folder()}"
+        kept = f"{place}, {size / 1e9:.1f} GB at {side} x {side} pixels"
+        told = f"the {count:,} images are decoded once and kept {kept}, {why}"
+        return Choice(True, side, told if size > IN_MEMORY else "")
+
     if wish.decode == "always":
         return Choice(False, side, f"the {count:,} files are decoded anew in every epoch, as --decode always asks")
     if wish.decode == "once":
-        return Choice(True, small, _stored(count, small, "as --decode once asks"))
-    if size <= held / 4 or size <= min(held, room) / 2 or kept(side):
-        asked = "since that fits; --decode always decodes the files anew in every epoch"
-        return Choice(True, side, _stored(count, side, asked) if size > IN_MEMORY else "")
+        return stored(small, "as --decode once asks")
+    if size <= max(IN_MEMORY, held / 4) or size <= min(held, room) / 2 or kept(side):
+        return stored(side, "since that fits; --decode always decodes the files anew in every epoch")
     return Choice(
         False,
         side,
         f"the {count:,} files are decoded anew in every epoch, since a store of {side} x {side} pixels would take "
-        f"{size / 1e9:,.0f} GB, too much for {limits}; --decode once stores them nevertheless, at {small} x {small} "
-        f"pixels in {store_bytes(count, small) / 1e9:,.0f} GB",
-    )
-
-
-def _stored(count: int, side: int, why: str) -> str:
-    size = store_bytes(count, side)
-    place = "in memory" if size <= IN_MEMORY else f"as a file in {cache_folder()}"
-    return (
-        f"the {count:,} images are decoded once and kept {place}, {size / 1e9:.1f} GB at {side} x {side} pixels, {why}"
+        f"{size / 1e9:,.0f} GB, too much for the {held / 1e9:.0f} GB of memory and the {room / 1e9:.0f} GB of room in "
+        f"{cache_folder()}; --decode once stores them nevertheless, at {small} x {small} pixels in "
+        f"{store_bytes(count, small) / 1e9:,.0f} GB",
     )

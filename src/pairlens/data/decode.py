@@ -7,7 +7,7 @@ import io
 import math
 import os
 import warnings
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -39,6 +39,16 @@ class Decoded:
 
     pixels: UInt8[np.ndarray, "3 S S"]
     size: tuple[int, int]
+
+
+@dataclass(frozen=True)
+class Stored:
+    """One file's pixels as they lie in it, and how they stand to the upright original."""
+
+    pixels: UInt8[np.ndarray, "H W 3"]  # pixel j along an axis stands for j * reduction to (j + 1) * reduction
+    size: tuple[int, int]  # the upright original's height and width
+    turn: int  # EXIF's orientation
+    reduction: int
 
 
 @dataclass(frozen=True)
@@ -109,23 +119,29 @@ def decode_file(path: str | Path, side: int) -> Decoded | Unreadable:
     return Decoded(np.ascontiguousarray(np.asarray(square).transpose(2, 0, 1)), upright((height, width), turn))
 
 
-def pixels_of(image: Image.Image, data: bytes, reduction: int) -> tuple[UInt8[np.ndarray, "H W 3"], int]:
-    """The opened image's RGB pixels as they lie in the file, and how much they were reduced.
+def decode_stored(data: bytes, choose: Callable[[int, int], int]) -> Stored:
+    """A file's pixels as they lie in it, not yet upright.
 
-    JPEGs are reduced in decoding by `reduction` (1, 2, 4 or 8) along both axes, pixel j standing for the original's
-    j * reduction to (j + 1) * reduction; other formats are not.
+    Args:
+        data: the file, not empty.
+        choose: told the upright height and width, how much a JPEG is to be reduced in decoding: 1, 2, 4 or 8 times.
 
     Raises:
         Exception: decoders of damaged files raise nearly anything; `unreadable` makes a reason of it.
     """
-    height, width = image.height, image.width
-    least = (-(-height // reduction), -(-width // reduction))
-    pixels = _fast(image, data, least)
-    if pixels is None or pixels.shape[:2] != least:
-        if is_jpeg(image):
-            image.draft(None, (width // reduction, height // reduction))
+    if (size := _plain_size(data)) is not None:
+        reduction = choose(*size)
+        least = _divided(size, reduction)
+        pixels = _fast(data, least)
+        if pixels is not None and pixels.shape[:2] == least:
+            return Stored(pixels, size, 1, reduction)
+    with Image.open(io.BytesIO(data)) as image:
+        size, turn = (image.height, image.width), orientation(image)
+        reduction = choose(*upright(size, turn)) if _is_jpeg(image) else 1
+        image.draft(None, (size[1] // reduction, size[0] // reduction))
         pixels = np.asarray(_opaque(image))
-    return pixels, reduction if pixels.shape[:2] == least else 1
+    reduced = pixels.shape[:2] == _divided(size, reduction)
+    return Stored(pixels, upright(size, turn), turn, reduction if reduced else 1)
 
 
 def decode_all(paths: Sequence[str | Path], side: int, progress: Progress) -> Iterator[Decoded | Unreadable]:
@@ -158,27 +174,28 @@ def unreadable(error: Exception) -> Unreadable:
     return Unreadable(" ".join(f"{type(error).__name__}: {error}".split())[:200])
 
 
-def is_jpeg(image: Image.Image) -> bool:
+def _is_jpeg(image: Image.Image) -> bool:
     """Whether an opened file holds a JPEG, which can be reduced in decoding."""
     return image.format in ("JPEG", "MPO")
 
 
 def _scaled(image: Image.Image, data: bytes, side: int) -> Image.Image:
     """The image, decoded; JPEGs at a reduced scale, by simplejpeg where it is installed and willing."""
-    pixels = _fast(image, data, (side, side))
+    if not _is_jpeg(image):
+        return image
+    pixels = _fast(data, (side, side)) if image.mode in ("L", "RGB") else None
     if pixels is not None:
         return Image.fromarray(pixels)
-    if is_jpeg(image):
-        image.draft(None, (side, side))
+    image.draft(None, (side, side))
     return image
 
 
-def _fast(image: Image.Image, data: bytes, least: tuple[int, int]) -> UInt8[np.ndarray, "H W 3"] | None:
+def _fast(data: bytes, least: tuple[int, int]) -> UInt8[np.ndarray, "H W 3"] | None:
     """A JPEG by simplejpeg at the smallest scale of at least this height and width; None where Pillow must do it.
 
     Pillow tolerates more than simplejpeg, and has the last word.
     """
-    if not (_FAST_JPEG and is_jpeg(image) and image.mode in ("L", "RGB")):
+    if not _FAST_JPEG:
         return None
     import simplejpeg
 
@@ -186,6 +203,43 @@ def _fast(image: Image.Image, data: bytes, least: tuple[int, int]) -> UInt8[np.n
         return simplejpeg.decode_jpeg(data, min_height=least[0], min_width=least[1])
     except ValueError:
         return None
+
+
+def _plain_size(data: bytes) -> tuple[int, int] | None:
+    """Height and width of a JPEG that simplejpeg decodes as Pillow does and that says nothing of orientation, or None.
+
+    It spares many files Pillow's look at the header, which holds the interpreter's lock.
+    """
+    if not _FAST_JPEG or _has_metadata(data):
+        return None
+    import simplejpeg
+
+    try:
+        height, width, colours, _ = simplejpeg.decode_jpeg_header(data)
+    except ValueError:
+        return None
+    fits = height * width <= (Image.MAX_IMAGE_PIXELS or height * width)  # of larger ones Pillow judges
+    return (height, width) if fits and colours in ("YCbCr", "Gray") else None
+
+
+def _has_metadata(data: bytes) -> bool:
+    """False only of a JPEG that has neither EXIF nor XMP, an APP1 segment each, before its first scan."""
+    place, end = 2, len(data) - 4
+    if data[:2] != b"\xff\xd8":
+        return True
+    while place < end and data[place] == 0xFF:
+        kind = data[place + 1]
+        if kind == 0xDA:  # start of scan
+            return False
+        if kind in (0xE1, 0xFF):
+            return True
+        place += 2 + (data[place + 2] << 8 | data[place + 3])
+    return True
+
+
+def _divided(size: tuple[int, int], reduction: int) -> tuple[int, int]:
+    """Height and width of a JPEG that is reduced in decoding."""
+    return -(-size[0] // reduction), -(-size[1] // reduction)
 
 
 def _opaque(image: Image.Image) -> Image.Image:

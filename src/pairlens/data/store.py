@@ -41,7 +41,7 @@ def keep(fill: Fill, count: int, side: int, key: str) -> tuple[UInt8[Tensor, "N 
     """
     size = store_bytes(count, side)
     facts: dict[str, Any] = {}
-    if size <= IN_MEMORY or (not is_kept(key) and free_room() < size <= memory() / 4):
+    if size <= IN_MEMORY or (not is_kept(key) and held_in_memory(size, memory(), free_room())):
         pixels = torch.empty(count, 3, side, side, dtype=torch.uint8)
         rows = 0
         for rows, image in enumerate(fill(facts), 1):
@@ -89,6 +89,11 @@ def remember(make: Callable[[], dict[str, np.ndarray]], key: str) -> dict[str, n
 def is_kept(key: str) -> bool:
     """Whether the cache folder has a finished file under the key."""
     return all(path.is_file() for path in _cache_files(key))
+
+
+def held_in_memory(size: int, memory: int, room: int) -> bool:
+    """Whether a store of so many bytes is kept in memory: if it is small, or if the disk has no room for it."""
+    return size <= IN_MEMORY or room < size <= memory / 4
 
 
 def store_bytes(count: int, side: int) -> int:
