@@ -1,14 +1,19 @@
 """What an evaluation says at the terminal, and how it is kept."""
 
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from pairlens import commands
-from pairlens.assess import table
+from pairlens.assess import assess, table
 from pairlens.errors import InputError
+from pairlens.pretrain import pretrain, start_run
+from pairlens.recipes import RECIPES, find_recipe
 from pairlens.record.disk import write_arrays
+from pairlens.record.run import Run
+from pairlens.settings import Machine
 
 
 def test_arrays_are_replaced_whole(tmp_path, monkeypatch):
@@ -83,3 +88,26 @@ def test_the_table_shows_only_what_was_measured():
     assert text.count("trained encoder") == 2
     assert "untrained" not in text
     assert "pixels" not in text
+
+
+@pytest.mark.parametrize("name", [name for name in RECIPES if "." not in name])
+def test_a_run_of_every_method_can_be_evaluated(tmp_path, name):
+    """InstDisc draws one view of an image, and InfoMin a jigsaw: the retrieval has two views all the same."""
+    rng = np.random.default_rng(0)
+    images = rng.integers(0, 256, (60, 16, 16, 3), dtype=np.uint8)
+    np.savez(tmp_path / "images.npz", x=images, y=np.arange(60) % 3)
+    recipe = find_recipe(name)()
+    if recipe.method.trains:
+        recipe = replace(recipe, optimisation=replace(recipe.optimisation, epochs=2, batch=16))
+    recipe = replace(recipe, network=replace(recipe.network, splits=1))
+    folder, training, source, _ = start_run(
+        str(tmp_path / "images.npz"), recipe, folder=tmp_path / "run", machine=Machine("cpu", threads=1), say=quiet
+    )
+    assert pretrain(folder, training, source, say=quiet) == "finished"
+    result = assess(Run.open(folder), baselines=False, say=quiet)
+    assert 0 <= result["test"]["encoder"]["knn"]["top1"] <= 1
+    assert result["retrieval"]["encoder"]["top1"] > 0
+
+
+def quiet(text: str) -> None:
+    """Say nothing."""

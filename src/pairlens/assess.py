@@ -61,7 +61,7 @@ def assess(
         random_encoder,
         source,
         seed=seed,
-        plan=recipe.plan(),
+        plan=recipe.views.plan(),
         solver=solver,
         epochs=epochs,
         say=say,
