@@ -18,6 +18,7 @@ from pairlens.recipes import find_recipe
 from pairlens.report.panels.gallery import OPERATIONS, describe
 from pairlens.settings import Views
 from pairlens.views import render as rendering
+from pairlens.views.color import luma
 from pairlens.views.params import GROUPS, ViewParams
 from pairlens.views.plans import Augmentation, two_views
 from pairlens.views.randaugment import FAMILIES, Operation, apply_masked, apply_operations
@@ -232,7 +233,7 @@ def test_gray_comes_last_and_blur_before(make_draw: MakeDraw) -> None:
     before = render(images, replace(params, gray=torch.zeros(3, dtype=torch.bool), **none), 32)
     expected = apply_operations(before, params.operations, params.magnitudes)
     assert torch.allclose(views[1], expected[1], atol=1e-6)
-    assert torch.allclose(views[::2], rendering.luma(expected[::2]).expand(-1, 3, -1, -1), atol=1e-6)
+    assert torch.allclose(views[::2], luma(expected[::2]).expand(-1, 3, -1, -1), atol=1e-6)
 
 
 def test_operations_that_change_nothing_are_as_none(make_draw: MakeDraw) -> None:

@@ -6,7 +6,7 @@ import runpy
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,10 +20,11 @@ from torch.nn import functional as F
 
 from pairlens.draw import Draw
 from pairlens.errors import InputError
+from pairlens.views import chunks
 from pairlens.views import render as module
 from pairlens.views.params import ViewParams
 from pairlens.views.plans import Augmentation
-from pairlens.views.render import blur, blur_kernel, render
+from pairlens.views.render import render
 
 MakeDraw = Callable[..., Draw]
 REFERENCES = Path(__file__).with_name("references.npz")
@@ -183,21 +184,6 @@ def test_only_blurred_rows_change() -> None:
     assert views[3].std() < views[1].std()
 
 
-def test_blur_is_a_normalised_gaussian() -> None:
-    spot = torch.zeros(1, 3, 15, 15)
-    spot[..., 7, 7] = 1
-    seen = blur(spot, torch.tensor([1.2]), 9)[0, 0].double()
-    distance = torch.arange(-4, 5, dtype=torch.float64)
-    bell = torch.exp(-(distance**2) / (2 * 1.2**2))
-    bell /= bell.sum()
-    assert torch.allclose(seen[3:12, 3:12], torch.outer(bell, bell), atol=1e-6)
-    assert torch.equal(blur(spot, torch.zeros(1), 9), spot)
-
-
-def test_blur_kernels_are_odd_and_a_tenth_of_the_view() -> None:
-    assert [blur_kernel(s) for s in (8, 32, 64, 96, 128, 224)] == [3, 3, 7, 9, 13, 23]
-
-
 def test_normalisation(make_draw: MakeDraw) -> None:
     images, params = some_images(6), EVERYTHING.draw(make_draw(6))
     mean, std = torch.tensor([0.4, 0.5, 0.6]), torch.tensor([0.1, 0.2, 0.3])
@@ -216,20 +202,56 @@ def test_replay_gives_identical_pixels(make_draw: MakeDraw) -> None:
     assert torch.equal(images, some_images(40))
 
 
-@pytest.fixture
-def small_chunks() -> Iterator[None]:
-    kept, module.CHUNK_PIXELS = module.CHUNK_PIXELS, 7 * 24**2
-    yield
-    module.CHUNK_PIXELS = kept
-
-
-def test_rows_and_chunks_commute_with_render(make_draw: MakeDraw, request: pytest.FixtureRequest) -> None:
+def test_rows_and_chunks_commute_with_render(make_draw: MakeDraw, monkeypatch: pytest.MonkeyPatch) -> None:
     images, params = some_images(40), EVERYTHING.draw(make_draw(40))
     views = render(images, params, 24)
     rows = torch.randperm(40, generator=torch.Generator().manual_seed(0))[:13]
     assert torch.allclose(render(images[rows], params.rows(rows), 24), views[rows], atol=1e-6)
-    request.getfixturevalue("small_chunks")
+    monkeypatch.setattr(chunks, "CHUNK_PIXELS", 7 * 24**2)
     assert torch.allclose(render(images, params, 24), views, atol=1e-6)
+
+
+def test_views_copied_one_by_one_are_the_same(make_draw: MakeDraw, monkeypatch: pytest.MonkeyPatch) -> None:
+    images, params = some_images(40), EVERYTHING.draw(make_draw(40))
+    views = render(images, params, 24)
+    monkeypatch.setattr(chunks, "LARGE", 1)
+    assert torch.equal(render(images, params, 24), views)
+
+
+def whole(params: ViewParams) -> ViewParams:
+    return replace(params, crop=ViewParams.identity(len(params)).crop)
+
+
+@pytest.mark.parametrize("device", DEVICES)
+@pytest.mark.parametrize("operations", [0, 2])
+def test_cut_images_are_rendered_as_whole_rectangles(make_draw: MakeDraw, operations: int, device: str) -> None:
+    params = replace(EVERYTHING, randaugment=operations).draw(make_draw(60))
+    images, mean, std = some_images(60).to(device), torch.tensor([0.4, 0.5, 0.6]), torch.tensor([0.1, 0.2, 0.3])
+    expected = render(images, whole(params), 32, mean, std)
+    assert torch.allclose(render(images, params, 32, mean, std, cut=True), expected, atol=1e-4)
+
+
+def test_cut_images_are_rendered_alike_without_branches(make_draw: MakeDraw) -> None:
+    images, params = some_images(60), EVERYTHING.draw(make_draw(60))
+    views = module._render_masked(images, params, 32, cut=True)
+    assert torch.allclose(views, module._render_masked(images, whole(params), 32), atol=1e-5)
+    assert torch.allclose(views, render(images, params, 32, cut=True), atol=1e-5)
+
+
+def test_each_change_of_a_cut_image(make_draw: MakeDraw) -> None:
+    images, drawn = some_images(30), whole(EVERYTHING.draw(make_draw(30)))
+    for group in ("flip", "color", "blur", "rotation"):
+        alone = ViewParams.identity(30).with_group(group, drawn)
+        cut = render(images, alone, 32, cut=True)
+        assert torch.allclose(cut, render(images, alone, 32), atol=1e-5), group
+        assert not close(cut, images.float() / 255), group
+
+
+def test_cut_images_stay_as_they_are() -> None:
+    images, params = some_images(40), identity(40, flip=torch.arange(40) % 2 == 0)
+    kept = images.clone()
+    render(images, params, 32, cut=True)
+    assert torch.equal(images, kept)
 
 
 def test_float32_under_autocast(make_draw: MakeDraw) -> None:
@@ -304,3 +326,5 @@ def test_bad_input() -> None:
         render(some_images(4).float(), ViewParams.identity(4), 32)
     with pytest.raises(InputError, match="uint8"):
         render(some_images(4)[:, :1], ViewParams.identity(4), 32)
+    with pytest.raises(InputError, match=r"30 x 32 pixels .* 32 x 32"):
+        render(some_images(4, 30), ViewParams.identity(4), 32, cut=True)

@@ -6,27 +6,29 @@ B images of the batch, S pixels of a view's side, H x W pixels of a stored image
 import math
 
 import torch
-from jaxtyping import Bool, Float, Integer, Shaped, UInt8
+from jaxtyping import Bool, Float, Shaped, UInt8
 from torch import Tensor
-from torch.nn import functional as F
+
+from pairlens.views.sums import Taps, sum_rows, transposed
 
 
-def crop_resize(
-    images: UInt8[Tensor, "B 3 H W"], crop: Float[Tensor, "B 4"], flip: Bool[Tensor, "B"], size: int
-) -> Float[Tensor, "B 3 S S"]:
-    """Cut each rectangle, resize it antialiased and mirror it where asked, as sums of the few rows that weigh in.
+def crop_taps(
+    crop: Float[Tensor, "B 4"], flip: Bool[Tensor, "B"], height: int, width: int, size: int
+) -> tuple[Taps, Taps]:
+    """The few columns and rows that weigh in each pixel of the views: what `crop_resize` needs to know."""
+    columns = _taps(crop[:, 0::2], flip, width, size)
+    rows = _taps(crop[:, 1::2], torch.zeros_like(flip), height, size)
+    return columns, Taps(rows.rows, rows.weights.div_(255))
 
-    Rows are summed, then, after a transposition, columns. Work grows with the pixels of the view, not with their
-    square as in the matrix products of `crop_resize_dense`; but how many rows weigh in is read from the crops.
+
+def crop_resize(images: UInt8[Tensor, "B 3 H W"], columns: Taps, rows: Taps) -> Float[Tensor, "B 3 S S"]:
+    """Cut each rectangle, resize it antialiased and mirror it where asked, as sums of columns, then of rows.
+
+    Columns are summed as rows of the transposed image. Work grows with the pixels of the view, not with their square
+    as in the matrix products of `crop_resize_dense`; but how many pixels weigh in is read from the crops.
     """
-    batch, _, height, width = images.shape
-    rows, row_weights = _taps(crop[:, 1::2], torch.zeros_like(flip), height, size)
-    columns, column_weights = _taps(crop[:, 0::2], flip, width, size)
-    by_row = images.transpose(1, 2).to(torch.float32, memory_format=torch.contiguous_format)  # [B, H, 3, W]
-    low = F.embedding_bag(rows, by_row.view(-1, 3 * width), per_sample_weights=row_weights.div_(255), mode="sum")
-    by_column = low.view(batch, size * 3, width).mT.reshape(-1, size * 3)
-    view = F.embedding_bag(columns, by_column, per_sample_weights=column_weights, mode="sum")
-    return view.view(batch, size, size, 3).permute(0, 3, 2, 1).contiguous()  # from [B, column, row, 3]
+    narrow = sum_rows(transposed(images).float(), columns)
+    return sum_rows(transposed(narrow), rows)
 
 
 def crop_resize_dense(
@@ -46,17 +48,13 @@ def _matrix(span: Float[Tensor, "B 2"], flip: Bool[Tensor, "B"], length: int, si
     return _weights(span, centre, reach, torch.arange(length, device=span.device).view(1, 1, -1), length)
 
 
-def _taps(
-    span: Float[Tensor, "B 2"], flip: Bool[Tensor, "B"], length: int, size: int
-) -> tuple[Integer[Tensor, "R T"], Float[Tensor, "R T"]]:
-    """Which T of the batch's B * `length` rows can weigh in each of its R = B * S view rows, and what they weigh."""
+def _taps(span: Float[Tensor, "B 2"], flip: Bool[Tensor, "B"], length: int, size: int) -> Taps:
+    """Which T of an image's `length` pixels along one axis can weigh in each of S = `size` of its view."""
     centre, reach = _centres(span, flip, length, size)
     count = min(length, math.ceil(2 * float(reach.max())))
     first = (centre - reach + 0.5).floor_().clamp_(0, length - count)
     pixel = first + torch.arange(count)
-    weights = _weights(span, centre, reach, pixel, length)
-    row = pixel.long() + length * torch.arange(len(span))[:, None, None]
-    return row.view(-1, count), weights.view(-1, count)
+    return Taps(pixel.long(), _weights(span, centre, reach, pixel, length))
 
 
 def _centres(
