@@ -73,11 +73,13 @@ def test_a_crowd_is_looked_at_in_part_and_said_to_be():
     assert total <= len(index) * CROWD * len(WIDTHS)
 
 
-def test_in_a_crowd_those_nearest_in_order_are_looked_at():
-    """All share the first band; each finds its twin, which differs in nothing else that all others differ in."""
-    half = codes(2 * CROWD) << np.uint64(WIDTHS[0]) >> np.uint64(WIDTHS[0])
-    search = Search(half, half.copy())
-    assert {(k, k) for k in range(len(half))} <= pairs(search)
+def test_in_a_crowd_those_nearest_in_order_are_looked_at(monkeypatch):
+    """All combinations of three bits in each band: a band is shared by 64 codes, and each finds itself."""
+    monkeypatch.setattr(near, "CROWD", 4)
+    parts = np.stack(np.meshgrid(*[np.arange(8, dtype=np.uint64)] * 3), -1).reshape(-1, 3)
+    index = (parts << np.array([45, 24, 3], np.uint64)).sum(1, dtype=np.uint64)
+    search = Search(index, index)
+    assert {(k, k) for k in range(512)} <= pairs(search)
     assert not search.complete
 
 
