@@ -6,9 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from PIL import Image, ImageDraw, ImageFilter, ImageFont
 
+from pairlens.data.images import ImageSet
+from pairlens.record.localised import examples, write_boxes
 from pairlens.record.table import Table
+from pairlens.views.boxes import Boxes, boxes_of, heat_map
 
 BINS = 64
 DIGITS = tuple(str(i) for i in range(10))
@@ -317,3 +321,38 @@ def _neighbours(folder: Path, size: int, classes: Sequence[str], labelled: bool,
         query_label=query if labelled else np.full(rows, -1),
         neighbour_label=label if labelled else np.full((rows, k), -1),
     )
+
+
+def localise(
+    folder: Path,
+    kind: str = "found",
+    *,
+    refreshes: int = 4,
+    every: int = 100,
+    count: int = 60,
+    sizes: tuple[int, int] = (32, 32),
+    k: float = 0.3,
+    alpha: float = 0.1,
+    crop: tuple[float, float] = (0.2, 1.0),
+) -> Path:
+    """Let a run have boxes; those that are found close in on their objects, refresh by refresh."""
+    path = folder / "run.json"
+    info = json.loads(path.read_text())
+    given = {"boxes": kind, "alpha": alpha, "crop": crop, "box_threshold": k, "box_start": 2, "box_every": 2}
+    info["call"]["arguments"] |= given
+    _json(path, info)
+    if kind != "found":
+        return folder
+    rng = np.random.default_rng(1)
+    images = torch.from_numpy(np.stack([_chw(picture(i, 32, rng)) for i in range(count)]))
+    stored = ImageSet(images, torch.tensor(sizes).repeat(count, 1), [f"image/{i}" for i in range(count)])
+    centre = torch.from_numpy(rng.uniform(0.3, 0.7, (count, 2, 1, 1))).float()
+    grid = torch.stack(torch.meshgrid(*[torch.linspace(0.06, 0.94, 8)] * 2, indexing="ij"))
+    distance = (grid - centre).square().sum(1)
+    boxes = Boxes.unknown(count)
+    for place in range(1, refreshes + 1):
+        heat = heat_map(torch.exp(-distance * 12 * place)[:, None])
+        found = boxes_of(heat, 32, k)
+        refresh = boxes.refresh(found, place * every, 2 * place, k)
+        write_boxes(folder, stored, found, heat[examples(count)], refresh, 0.5)
+    return folder

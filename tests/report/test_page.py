@@ -3,19 +3,16 @@
 import re
 import shutil
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import fake_run
 import pytest
+from reader import reading, undrawn
 
 from pairlens.errors import InputError
 from pairlens.record.run import Run
 from pairlens.report.page import page, write_report
 
-CHROMIUM = Path("/usr/bin/chromium")
-FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run"]
 SECTIONS = ["verdict", "accuracy", "pairs", "scores", "curves", "views", "neighbours", "speed", "configuration"]
 
 
@@ -26,42 +23,6 @@ KEYS = """["solid", "dash", "dot", "dashdot"].map(dash => {
   key.remove();
   return rounded;
 })"""  # a legend's strokes are straight lines
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[object]:
-    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-    if not CHROMIUM.exists():
-        pytest.skip(f"there is no {CHROMIUM}")
-    with playwright.sync_playwright() as started:
-        opened = started.chromium.launch(executable_path=str(CHROMIUM), args=FLAGS)
-        yield opened
-        opened.close()
-
-
-@contextmanager
-def reading(browser, page: Path, width: int = 1400, scheme: str = "light") -> Iterator[object]:
-    """The page opened and drawn; no error, no request but for the file itself and no overflow are allowed."""
-    opened = browser.new_page(viewport={"width": width, "height": 900}, color_scheme=scheme)
-    opened.set_default_timeout(10_000)
-    errors: list[str] = []
-    requests: list[str] = []
-    opened.on("console", lambda message: errors.append(message.text))
-    opened.on("pageerror", lambda error: errors.append(str(error)))
-    opened.on("request", lambda request: requests.append(request.url))
-    opened.goto(page.as_uri())
-    opened.wait_for_selector("html[data-ready]", timeout=60_000)
-    yield opened
-    assert errors == []
-    assert [r for r in requests if not r.startswith(("data:", "blob:"))] == [page.as_uri()]
-    assert opened.evaluate("document.documentElement.scrollWidth <= innerWidth")
-    opened.close()
-
-
-def undrawn(opened) -> int:
-    return opened.evaluate(
-        "[...document.querySelectorAll('.chart')].filter(e => e.offsetParent && !e.querySelector('svg')).length"
-    )
 
 
 @pytest.fixture(scope="module")

@@ -24,7 +24,8 @@ UNREADABLE = (
     *(NotImplementedError, RuntimeError, zipfile.BadZipFile, zlib.error, InputError),
 )  # what a damaged .npz makes its reader raise
 
-NONE = "This run's crops fall anywhere in their images; `--boxes found` keeps them about the objects."
+ANYWHERE = "This run's crops fall anywhere in their images; `--boxes found` keeps them about the objects."
+BROKEN = "The boxes that were found cannot be read: the files in boxes/ are damaged."
 
 
 @dataclass(frozen=True)
@@ -60,9 +61,23 @@ def kind(run: Run) -> str | None:
     return given if isinstance(given, str) and given in KINDS else None
 
 
+def none_found(run: Run) -> str:
+    """Why a run that finds boxes has kept none."""
+    if run.call.get("record") is False:
+        return "Nothing was recorded of this run, and so not its boxes."
+    start = arguments(run).get("box_start")
+    due = f": the first are due after epoch {start}" if isinstance(start, int) else ""
+    return f"No boxes have been found yet{due}, so crops still fall anywhere."
+
+
+def box_files(run: Run) -> list[Path]:
+    """The file of each refresh, oldest first."""
+    return sorted((path for path in run.box_files() if path.stem.isdecimal()), key=lambda path: int(path.stem))
+
+
 def refresh_steps(run: Run) -> tuple[int, ...]:
     """Steps after which boxes were found, in order; no file is opened."""
-    return tuple(sorted(int(path.stem) for path in run.box_files() if path.stem.isdecimal()))
+    return tuple(int(path.stem) for path in box_files(run))
 
 
 def read_found(path: Path) -> Found | None:

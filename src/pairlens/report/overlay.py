@@ -1,7 +1,7 @@
 """Pictures with something drawn over them: heat, boxes, crops.
 
 A picture's pixels are embedded once, by `source`, and shown wherever a `still` or a `cut` stands inside that element.
-Rectangles are fractions of the image. G x G cells of a map.
+Rectangles are fractions of the image. h x w cells of a map.
 """
 
 from collections.abc import Mapping, Sequence
@@ -49,7 +49,7 @@ def cut(pixels: UInt8[np.ndarray, "3 H W"], crop: Sequence[float], style: str, k
 
 def heat(values: Float[np.ndarray, "h w"]) -> Html:
     """A map in [0, 1] as a translucent layer over a still; enlarged as boxes are found in it."""
-    given = torch.from_numpy(np.nan_to_num(np.asarray(values, np.float32)))
+    given = torch.from_numpy(np.nan_to_num(np.asarray(values, np.float32)).clip(0, 1))
     large = F.interpolate(given[None, None], (SIDE, SIDE), mode="bilinear", align_corners=False)[0, 0]
     return tag("div", {"class": "heat", "style": f"background-image:url({data_uri(_colored(large.numpy()))})"})
 
@@ -73,7 +73,7 @@ def ramp(low: str, high: str) -> Html:
     return tag("li", {"class": "minor"}, low, colors, high)
 
 
-def _colored(values: Float[np.ndarray, "G G"]) -> UInt8[np.ndarray, "3 G G"]:
+def _colored(values: Float[np.ndarray, "h w"]) -> UInt8[np.ndarray, "3 h w"]:
     stops = np.array([[int(color[i : i + 2], 16) for i in (1, 3, 5)] for color in COLORS], np.float64)
     at = np.linspace(0, 1, len(stops))
     return np.stack([np.interp(values, at, channel) for channel in stops.T]).round().astype(np.uint8)

@@ -14,7 +14,7 @@ import plotly.graph_objects as go
 from pairlens.record.run import Run
 from pairlens.report.axes import axis_switch, in_epochs, steps_per_epoch
 from pairlens.report.html import Html, chart, choice, join, scrolling, switch, tag
-from pairlens.report.localised import NONE, Found, arguments, kind, read_found, read_seconds
+from pairlens.report.localised import ANYWHERE, BROKEN, Found, box_files, kind, none_found, read_found, read_seconds
 from pairlens.report.overlay import box, heat, ramp, source, still
 from pairlens.report.read import Missing, column
 from pairlens.report.text import count, number, percent
@@ -42,23 +42,20 @@ class Localised:
 def compute(run: Run) -> Localised | Missing:
     """Refreshes spread over the run; a file that is damaged is passed over."""
     if kind(run) is None:
-        return Missing(NONE)
+        return Missing(ANYWHERE)
     if kind(run) != "found":
         return Missing(f"This run's boxes are {kind(run)} from its start, so none were found while it trained.")
-    files = run.box_files()
+    files = box_files(run)
     if not files:
-        start = arguments(run).get("box_start")
-        due = f": the first are due after epoch {start}." if isinstance(start, int) else "."
-        return Missing(f"No boxes have been found yet{due}")
+        return Missing(none_found(run))
     chosen = [files[i] for i in spread(len(files), READ)]
     read = [(path, found) for path in chosen if (found := read_found(path)) is not None]
     if not read:
-        return Missing("The boxes that were found cannot be read: the files in boxes/ are damaged.")
-    read.sort(key=lambda one: one[1].refresh.step)
+        return Missing(BROKEN)
     shares, seconds = _costs(run, files, [path for path, _ in read])
     step = column(run.statistics, "step")
-    last = read[-1][1].refresh.step if step is None else int(step[-1])
     refreshes = tuple(one for _, one in read)
+    last = max(refreshes[-1].refresh.step, 0 if step is None else int(step[-1]))
     return Localised(refreshes, shares, len(files), len(chosen) - len(read), seconds, last, steps_per_epoch(run))
 
 

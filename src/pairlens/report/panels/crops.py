@@ -15,7 +15,7 @@ from torch import Tensor
 from pairlens.draw import Draw
 from pairlens.record.run import Run
 from pairlens.report.html import Html, join, notice, tag
-from pairlens.report.localised import NONE, Examples, arguments, kind, read_found
+from pairlens.report.localised import ANYWHERE, BROKEN, Examples, arguments, box_files, kind, none_found, read_found
 from pairlens.report.overlay import box, cut, heat, outline, ramp, source, still
 from pairlens.report.panels import gallery
 from pairlens.report.read import Missing
@@ -94,7 +94,7 @@ def _located(run: Run) -> tuple[Examples, Float[Tensor, "E 4"], str] | Missing:
     if which == "known":
         return Missing("The boxes that this run was given are not kept in it, so crops about them cannot be drawn.")
     if which is None:
-        return Missing(NONE)
+        return Missing(ANYWHERE)
     samples = gallery.compute(run)
     if isinstance(samples, Missing):
         return samples
@@ -107,14 +107,12 @@ def _located(run: Run) -> tuple[Examples, Float[Tensor, "E 4"], str] | Missing:
 
 def _found(run: Run) -> tuple[Examples, Float[Tensor, "E 4"], str] | Missing:
     """Those of the last refresh that can be read."""
-    files = run.box_files()
+    files = box_files(run)
     for path in reversed(files):
         if (found := read_found(path)) is not None:
             whose = f"the boxes found after epoch {count(found.refresh.epoch)}"
             return found.examples, torch.from_numpy(found.boxes), whose
-    if files:
-        return Missing("The boxes that were found cannot be read: the files in boxes/ are damaged.")
-    return Missing("No boxes have been found yet, so crops still fall anywhere.")
+    return Missing(BROKEN if files else none_found(run))
 
 
 def fall(sampler: CropSampler, boxes: Float[Tensor, "E 4"], sizes: Int64[Tensor, "E 2"], pairs: int = PAIRS) -> Fallen:
