@@ -145,17 +145,22 @@ def draw(samples: Sequence[Sample], group: str) -> Html:
     last = str(samples[-1].step)
     options = [(str(s.step), f"step {count(s.step)}") for s in samples]
     buttons = switch("Step of the sample", group, options, last) if len(samples) > 1 else None
-    names = [v.name for v in samples[-1].examples[0].views] if samples[-1].examples else []
-    small = any(_is_small(v, e) for s in samples for e in s.examples for v in e.views)
-    keys = [tag("li", {}, tag("span", _stroke(i), ""), user(n)) for i, n in enumerate(names)]
+    shown = [example for s in samples for example in s.examples]
     parts = [choice(group, str(s.step), str(s.step) == last, _grid(s)) for s in samples]
-    return join(
-        [
-            tag("div", {"class": "toolbar"}, buttons, tag("ul", {"class": "legend"}, *keys)),
-            *parts,
-            tag("p", {"class": "aside"}, f"{CAPTION} {SMALL}" if small else CAPTION),
-        ]
-    )
+    return join([tag("div", {"class": "toolbar"}, buttons, legend(shown)), *parts, caption(shown)])
+
+
+def legend(examples: Sequence[Example], *more: Html) -> Html:
+    """The strokes of the views' rectangles; all examples have views of the same names."""
+    names = [view.name for view in examples[0].views] if examples else []
+    keys = [tag("li", {}, tag("span", _stroke(i), ""), user(name)) for i, name in enumerate(names)]
+    return tag("ul", {"class": "legend"}, *keys, *more)
+
+
+def caption(examples: Sequence[Example]) -> Html:
+    """How to read what stands below the views."""
+    small = any(_is_small(view, example) for example in examples for view in example.views)
+    return tag("p", {"class": "aside"}, f"{CAPTION} {SMALL}" if small else CAPTION)
 
 
 CAPTION = (
@@ -177,16 +182,17 @@ def _stroke(place: int) -> dict[str, str | int | float | bool | None]:
 
 
 def _grid(sample: Sample) -> Html:
-    return tag("div", {"class": "gallery"}, *(_figure(e) for e in sample.examples))
+    return tag("div", {"class": "gallery"}, *(figure(e) for e in sample.examples))
 
 
-def _figure(example: Example) -> Html:
+def figure(example: Example, *over: Html | None) -> Html:
+    """An image with its views' rectangles, and with what else is to lie over it; beside it the views."""
     aspect = example.width / max(1, example.height)
     boxes = [_rectangle(v, i) for i, v in enumerate(example.views)]
     original = tag(
         "figure",
         {"class": "original"},
-        tag("div", {"class": "framed"}, picture(example.pixels, f"image {example.index}", aspect), *boxes),
+        tag("div", {"class": "framed"}, picture(example.pixels, f"image {example.index}", aspect), *boxes, *over),
         tag("figcaption", {}, f"image {example.index}"),
     )
     views: list[Html] = []
