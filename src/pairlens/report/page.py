@@ -1,21 +1,14 @@
 """The report: one self-contained HTML page, made from run folders and from nothing else."""
 
-import base64
-import hashlib
-import os
 from collections.abc import Sequence
-from dataclasses import dataclass
-from importlib.resources import files
 from pathlib import Path
-
-from plotly.offline import get_plotlyjs
 
 from pairlens.errors import InputError
 from pairlens.record.run import Run
-from pairlens.report import theme
 from pairlens.report.compose import each, together, without_places
+from pairlens.report.document import Section, document, write_page
 from pairlens.report.facts import facts_of
-from pairlens.report.html import Html, data_json, join, tag, user
+from pairlens.report.html import Html, join, tag, user
 from pairlens.report.localised import kind
 from pairlens.report.panels import (
     accuracy,
@@ -32,7 +25,7 @@ from pairlens.report.panels import (
     throughput,
     verdict,
 )
-from pairlens.report.text import clean, listed, shorten, unique_names
+from pairlens.report.text import clean, listed, unique_names
 
 
 def write_report(runs: Sequence[Run], output: Path) -> Path:
@@ -53,16 +46,7 @@ def write_report(runs: Sequence[Run], output: Path) -> Path:
     """
     if not runs:
         raise InputError("a report needs at least one run; give the folders that `pairlens train` printed")
-    text = page(runs)
-    output = Path(output).absolute()
-    partial = output.with_name(f"{output.name}.partial")
-    try:
-        output.parent.mkdir(parents=True, exist_ok=True)
-        partial.write_text(text, encoding="utf-8")
-        os.replace(partial, output)
-    except OSError as error:
-        raise InputError(f"the report cannot be written to {output} ({error.strerror}); give another file") from error
-    return output
+    return write_page(page(runs), output, "report")
 
 
 def page(runs: Sequence[Run]) -> str:
@@ -70,40 +54,7 @@ def page(runs: Sequence[Run]) -> str:
     names = [clean(name) for name in unique_names([run.folder for run in runs])]
     title = names[0] if len(names) == 1 else f"{len(names)} runs compared"
     sections = _sections(runs, names)
-    first, plotly, last = _asset("theme.js"), get_plotlyjs(), _asset("page.js")
-    head = tag(
-        "head",
-        {},
-        tag("meta", {"charset": "utf-8"}),
-        tag("meta", {"http-equiv": "Content-Security-Policy", "content": _policy([first, plotly, last])}),
-        tag("meta", {"name": "viewport", "content": "width=device-width, initial-scale=1"}),
-        tag("meta", {"name": "color-scheme", "content": "light dark"}),
-        tag("title", {}, f"{shorten(title, 80)} \u00b7 pairlens"),
-        tag("link", {"rel": "icon", "href": _icon()}),
-        tag("style", {}, Html(theme.style_css() + _asset("page.css"))),
-        _script(first),
-    )
-    body = tag(
-        "body",
-        {},
-        tag("a", {"class": "skip", "href": "#main"}, "Skip to the report"),
-        _navigation(sections),
-        tag("main", {"id": "main"}, _header(runs, names), *(_section(s) for s in sections), _footer(runs)),
-        data_json(theme.dark_colors(), {"id": "dark-colors"}),
-        _script(plotly),
-        _script(last),
-    )
-    return f'<!doctype html>\n<html lang="en">{head}{body}</html>\n'
-
-
-@dataclass(frozen=True)
-class Section:
-    """A part of the page: its anchor, heading, the sentence that tells what to look for, and its content."""
-
-    anchor: str
-    title: str
-    lead: str
-    content: Html
+    return document(title, "report", _header(runs, names), sections, _footer(runs))
 
 
 def _sections(opened: Sequence[Run], names: Sequence[str]) -> list[Section]:
@@ -205,15 +156,6 @@ def _speed(opened: Sequence[Run], names: Sequence[str]) -> Html:
     return tag("div", {"class": "columns"}, tag("div", {}, split), tag("div", {}, rates))
 
 
-def _navigation(sections: Sequence[Section]) -> Html:
-    links = (tag("li", {}, tag("a", {"href": f"#{s.anchor}"}, s.title)) for s in sections)
-    brand = tag(
-        "a", {"class": "brand", "href": "#main"}, tag("span", {"class": "lens", "aria-hidden": "true"}), "pairlens"
-    )
-    toggle = tag("button", {"type": "button", "id": "theme", "aria-label": "Switch between light and dark"}, "Dark")
-    return tag("nav", {"class": "side", "aria-label": "Sections"}, brand, tag("ul", {}, *links), toggle)
-
-
 def _header(opened: Sequence[Run], names: Sequence[str]) -> Html:
     heading = tag("h1", {}, f"{len(opened)} runs compared" if len(opened) > 1 else user(names[0]))
     called = list(dict.fromkeys((str(run.call.get("recipe", "?")), str(run.call.get("source", "?"))) for run in opened))
@@ -222,40 +164,9 @@ def _header(opened: Sequence[Run], names: Sequence[str]) -> Html:
     return tag("header", {}, heading, tag("p", {"class": "aside"}, *said, rest))
 
 
-def _section(section: Section) -> Html:
-    head = tag("h2", {"id": f"{section.anchor}-title"}, section.title)
-    lead = tag("p", {"class": "lead"}, section.lead) if section.lead else None
-    attributes = {"id": section.anchor, "class": "panel", "aria-labelledby": f"{section.anchor}-title"}
-    return tag("section", attributes, head, lead, section.content)
-
-
 def _footer(opened: Sequence[Run]) -> Html:
     versions = sorted({str(run.info.get("pairlens", "?")) for run in opened})
     text = f"Made by pairlens from {len(opened)} run folder{'s' * (len(opened) > 1)} recorded with version "
     return tag(
         "footer", {}, text, user(listed(versions)), ". This page is complete in itself and asks nothing of the network."
     )
-
-
-def _asset(name: str) -> str:
-    return files("pairlens.report").joinpath(name).read_text(encoding="utf-8")
-
-
-def _script(code: str) -> Html:
-    return Html(f"<script>{code}</script>")
-
-
-def _policy(scripts: Sequence[str]) -> str:
-    """Only these very scripts may run, and nothing may be fetched: escaping is the first wall, this is the second."""
-    sums = (base64.b64encode(hashlib.sha256(code.encode()).digest()).decode() for code in scripts)
-    allowed = " ".join(f"'sha256-{s}'" for s in sums)
-    return f"default-src 'none'; script-src {allowed}; style-src 'unsafe-inline'; img-src data: blob:; base-uri 'none'"
-
-
-def _icon() -> str:
-    drawing = (
-        "<svg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 16 16'>"
-        f"<circle cx='6' cy='8' r='5' fill='{theme.POSITIVE}'/>"
-        f"<circle cx='10' cy='8' r='5' fill='{theme.NEGATIVE}' fill-opacity='.75'/></svg>"
-    )
-    return "data:image/svg+xml;base64," + base64.b64encode(drawing.encode()).decode()
