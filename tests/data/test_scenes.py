@@ -1,6 +1,7 @@
 """The built-in set: its factors are those of its pixels, its parts are disjoint, its seed is its content."""
 
 import builtins
+from collections.abc import Callable
 from functools import cache
 
 import pytest
@@ -8,13 +9,18 @@ import torch
 import torch.nn.functional as F
 
 from pairlens.data.images import ImageSet, Source
-from pairlens.data.scenes import TURN, _boxes, _place, make_scenes
+from pairlens.data.scenes import SETTINGS, TURN, _boxes, _place, make_scenes
 from pairlens.data.textures import TEXTURES, rgb
+from pairlens.draw import Draw
 from pairlens.errors import InputError
+from pairlens.views.boxes import Boxes, coverage, misses
+from pairlens.views.crops import CropSampler, contrastive_crop, random_resized_crop
 
 
 @cache
-def scenes(setting: str = "plain", size: int = 32, train: int = 2000, test: int = 400, seed: int = 0) -> Source:
+def scenes(
+    setting: str = "plain", size: int | None = None, train: int = 2000, test: int = 400, seed: int = 0
+) -> Source:
     return make_scenes(setting, size, train, test, seed)
 
 
@@ -29,7 +35,7 @@ def knn_accuracy(source: Source, k: int = 20) -> float:
     return (votes.argmax(1) == source.test.labels).float().mean().item()
 
 
-@pytest.mark.parametrize("setting", ["plain", "shortcut"])
+@pytest.mark.parametrize("setting", SETTINGS)
 @pytest.mark.parametrize("size", [32, 64])
 def test_shapes_and_factors(setting, size):
     source = scenes(setting, size, 600, 50)
@@ -67,11 +73,38 @@ def test_a_seed_is_its_bytes_and_another_seed_is_not():
     assert not torch.equal(once.train.pixels[:40], once.test.pixels)
 
 
-def test_both_settings_draw_the_same_digits():
-    plain, shortcut = scenes("plain").train, scenes("shortcut").train
+def test_all_settings_draw_the_same_digits():
+    plain, shortcut, small = (scenes(setting).train for setting in SETTINGS)
     assert torch.equal(plain.boxes, shortcut.boxes)
-    assert all(torch.equal(plain.factors[key], shortcut.factors[key]) for key in plain.factors)
     assert not torch.equal(plain.pixels, shortcut.pixels)
+    for other in (shortcut, small):
+        assert all(torch.equal(plain.factors[key], other.factors[key]) for key in plain.factors)
+
+
+def test_a_setting_has_a_size_of_its_own_and_a_name():
+    for setting, size, name in (
+        ("plain", 32, "scenes"),
+        ("shortcut", 32, "scenes:shortcut"),
+        ("small", 64, "scenes:small"),
+    ):
+        source = scenes(setting)
+        assert source.train.pixels.shape[2:] == source.test.pixels.shape[2:] == (size, size)
+        assert source.name == name
+
+
+def pairs_that_miss(sampler: CropSampler, boxes: torch.Tensor, make_draw: Callable[..., Draw]) -> float:
+    draw = make_draw(len(boxes), height=64, width=64)
+    return (misses(sampler(draw), boxes) | misses(sampler(draw), boxes)).float().mean().item()
+
+
+def test_random_crops_miss_small_digits_alone_and_crops_about_the_true_boxes_none(make_draw):
+    plain, small = scenes("plain").train.boxes, scenes("small").train.boxes
+    anywhere = random_resized_crop((0.2, 1.0))
+    assert 0.08 < pairs_that_miss(anywhere, small, make_draw) < 0.14
+    assert pairs_that_miss(anywhere, plain, make_draw) < 0.005
+    assert pairs_that_miss(contrastive_crop(Boxes.known(small), 0.1, (0.2, 1.0)), small, make_draw) == 0
+    assert coverage(plain).median() == pytest.approx(0.41, abs=0.01)
+    assert coverage(small).median() == pytest.approx(0.09, abs=0.01)
 
 
 def test_a_digit_lies_where_its_offset_says():
@@ -169,9 +202,10 @@ def test_rgb_is_python_colorsys():
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
-        ({"setting": "hard"}, "plain, shortcut"),
+        ({"setting": "hard"}, "plain, shortcut, small"),
         ({"size": 8}, "16 to 512"),
         ({"size": -1}, "16 to 512"),
+        ({"setting": "small", "size": 16}, "scenes:small cannot be drawn at 16 pixels a side; choose 32 to 512"),
         ({"train": 0}, "at least one"),
         ({"test": 0}, "at least one"),
     ],

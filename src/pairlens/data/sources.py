@@ -42,9 +42,9 @@ def open_source(
     """Open a source of images by what is found there.
 
     Args:
-        spec: "scenes" or "scenes:shortcut"; a `.npy` or `.npz` file; a folder with CIFAR-10, CIFAR-100 or STL-10 in
-            an original layout, or its parent; a folder with `train` and `test` (or `val`, `validation`) and a folder
-            for each class in them; any other folder of images, nested or not.
+        spec: "scenes", "scenes:shortcut" or "scenes:small"; a `.npy` or `.npz` file; a folder with CIFAR-10, CIFAR-100
+            or STL-10 in an original layout, or its parent; a folder with `train` and `test` (or `val`, `validation`)
+            and a folder for each class in them; any other folder of images, nested or not.
         labels: ask a plain folder for labels, its first sub-folders' names; ask STL-10 to leave its unlabelled images
             out of training. The other kinds always have the labels that they have.
         test: another such source whose test part, or whose images where it has none, become the test set. Without
@@ -97,7 +97,7 @@ def _open(
     path = Path(spec).expanduser()
     kind, _, setting = spec.partition(":")
     if kind == "scenes" and not path.exists():
-        return make_scenes(setting or "plain", wish.size or 32, seed=seed)
+        return make_scenes(setting or "plain", wish.size, seed=seed)
     if path.is_file() and path.suffix.lower() in (".npy", ".npz"):
         return _resized(open_arrays(spec, path, split), wish.size)
     if path.is_file():
