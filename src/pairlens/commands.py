@@ -11,6 +11,7 @@ from tyro import MISSING
 from tyro.conf import OmitArgPrefixes, Positional, PositionalMetavarFromFieldName, arg
 
 from pairlens.console import Console
+from pairlens.data.choice import Decode
 from pairlens.data.download import download_cifar10
 from pairlens.flags import registry
 from pairlens.given import Given
@@ -40,6 +41,8 @@ class RunArguments:
     """Seconds between checkpoints."""
     record: bool = True
     """Write statistics, histograms and sample views."""
+    decode: Decode = "auto"
+    """Decode photographs once, to a store of squares, or always, in every epoch anew; auto does what pays."""
 
 
 def train(argv: list[str]) -> int:
@@ -58,7 +61,8 @@ def train(argv: list[str]) -> int:
         """Pretrain an encoder on images.
 
         Args:
-            source: a folder of images, a data set's folder, a .npy or .npz file, "scenes" or "scenes:shortcut".
+            source: a folder of images, a data set's folder, a .npy or .npz file, "scenes", "scenes:shortcut" or
+                "scenes:small".
             recipe: a method with its numbers; `pairlens recipes` lists them. Each has flags of its own.
             config: a YAML file of flags, or a run's run.json; flags given here go before it.
         """
@@ -72,6 +76,7 @@ def train(argv: list[str]) -> int:
             test=run.test,
             seed=run.seed,
             record=run.record,
+            decode=run.decode,
             argv=argv,
             say=console.say,
             progress=console.decoding,

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from pairlens.data.images import ImageSet, Source
+from pairlens.data.photographs import Photographs
 from pairlens.errors import InputError
 from pairlens.evaluate.localise import heat_maps, locate
 from pairlens.evaluate.probe import probe, validation_split
@@ -75,6 +76,23 @@ class Prober:
         if t.step in self.at:
             accuracy = probe(t.method.online.encoder, self.images, self.split, gallery=GALLERY, **_look(t))
             self.table.append(np.array([(t.step, t.step / len(t.order), accuracy)], self.table.dtype))
+
+
+class Complainer:
+    """A hook that names the files that could not be read any more, once each."""
+
+    def __init__(self, folder: Path, images: ImageSet, say: Say) -> None:
+        self.folder, self.pixels, self.say, self.count = folder, images.pixels, say, 0
+
+    def __call__(self, t: Training) -> None:
+        """Ask for what has failed since the last step."""
+        failed = self.pixels.drain() if isinstance(self.pixels, Photographs) else []
+        for name, reason in failed:
+            log_event(self.folder, "unreadable", f"{name}: {reason}; another image takes its place")
+        if failed and not self.count:
+            events = self.folder / "events.jsonl"
+            self.say(f"{failed[0][0]} can no longer be read; other images take the places of such files, see {events}")
+        self.count += len(failed)
 
 
 def _look(t: Training) -> dict[str, Any]:

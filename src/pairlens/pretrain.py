@@ -8,12 +8,13 @@ from typing import Any
 
 import pairlens
 from pairlens.assemble import assemble, resolve
+from pairlens.data.choice import Decode
 from pairlens.data.fingerprint import fingerprint
 from pairlens.data.images import Source
 from pairlens.data.sources import open_source
 from pairlens.environment import apply, describe
 from pairlens.errors import InputError
-from pairlens.hooks import Checkpointer, Localiser, Prober, stopped_by_signals, write_status
+from pairlens.hooks import Checkpointer, Complainer, Localiser, Prober, stopped_by_signals, write_status
 from pairlens.place import Place, find_place
 from pairlens.recipes import flatten
 from pairlens.recipes.recipe import Recipe
@@ -42,12 +43,14 @@ def start_run(
     test: str | None = None,
     seed: int = 0,
     record: bool = True,
+    decode: Decode = "auto",
     argv: list[str] | None = None,
     say: Say = print,
     progress: DecodeProgress = lambda done, total: None,
 ) -> tuple[Path, Training, Source, Place]:
     """Open the source, resolve the recipe, build the training and make its run folder.
 
+    `decode` says whether photographs are decoded once or in every epoch anew (`open_source`).
     Without `record` neither statistics, histograms nor samples are written; the losses are the same without.
 
     Raises:
@@ -60,7 +63,18 @@ def start_run(
         raise InputError(f"the seed must lie between 0 and {2**32 - 1}, not {seed}; any such number will do")
     usual = 224 if place.device.type == "cuda" else 64
     view = usual if recipe.views.size is None else recipe.views.size
-    source = open_source(spec, labels=labels, test=test, view=view, seed=seed, say=say, progress=progress)
+    source = open_source(
+        spec,
+        labels=labels,
+        test=test,
+        view=view,
+        smallest_crop=recipe.views.crop[0],
+        decode=decode,
+        workers=machine.workers,
+        seed=seed,
+        say=say,
+        progress=progress,
+    )
     recipe = resolve(recipe, source.train, place)
     training = assemble(recipe, source.train, place, seed)
     call: dict[str, Any] = {"argv": argv or [], "recipe": recipe.name, "source": _absolute(spec)}
@@ -133,7 +147,12 @@ def _pretrain(
     record = run.call.get("record", True)
     localiser = Localiser(folder, source.train, crops, training, record=record, say=say)
     found = [localiser] if crops.boxes == "found" else []
-    hooks: list[Hook] = [*prober, *found, checkpointer]  # no checkpoint is ahead of its probe or its boxes
+    hooks: list[Hook] = [
+        *prober,
+        *found,
+        Complainer(folder, source.train, say),
+        checkpointer,
+    ]  # no checkpoint is ahead of its probe or its boxes
     seen: list[Observer] = [*([recorder] if record else []), *([watch] if watch else [])]
     state = "failed"
     log_event(folder, "begun" if training.step == 0 else "resumed", f"at step {training.step} of {training.steps}")
@@ -179,6 +198,7 @@ def _describe_run(call: dict[str, Any], recipe: Recipe, source: Source, t: Train
             "classes": list(train.classes),
             "skipped": len(train.skipped),
             "side": train.pixels.shape[-1],
+            "decode": "always" if t.loader.cut else "once",
             "mean": t.mean.tolist(),
             "std": t.std.tolist(),
             "fingerprint": fingerprint(source),

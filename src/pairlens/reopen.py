@@ -71,7 +71,7 @@ def recall(run: Run) -> tuple[Recipe, Machine]:
     try:
         call, data = run.call, run.info["data"]
         needed = [call[name] for name in ("source", "labels", "test", "seed")]
-        needed += [data[name] for name in ("side", "train", "mean", "std")]
+        needed += [data[name] for name in ("side", "decode", "train", "mean", "std")]
         return restore(call["recipe"], call["arguments"]), Machine(**call["machine"])
     except (KeyError, TypeError) as error:
         raise InputError(_damaged(run, error)) from error
@@ -86,7 +86,7 @@ def recorded_place(run: Run) -> Place:
     used = run.info.get("environment", {})
     try:
         precision = {"bfloat16": "bf16", "float32": "fp32"}[used["precision"]]
-        machine = Machine(used["device"], precision, int(used["threads"]), bool(used["compile"]))  # type: ignore[arg-type]
+        machine = Machine(used["device"], precision, int(used["threads"]), compile=bool(used["compile"]))  # type: ignore[arg-type]
         device, gpu = str(used["device"]), used.get("gpu")
     except (KeyError, TypeError, ValueError) as error:
         raise InputError(_damaged(run, error)) from error
@@ -128,6 +128,8 @@ def open_run_source(run: Run, say: Say = print, progress: DecodeProgress = lambd
         labels=call["labels"],
         test=call["test"],
         size=data["side"],
+        decode=data["decode"],
+        workers=call["machine"]["workers"],
         seed=call["seed"],
         say=say,
         progress=progress,

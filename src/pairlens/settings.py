@@ -165,5 +165,7 @@ class Machine:
     """bf16 where the machine has it in hardware; losses, queues and updates are float32 always."""
     threads: int | None = None
     """CPU threads; all cores."""
+    workers: int | None = None
+    """Threads that decode photographs where that is done in every epoch; as many as cores."""
     compile: bool = False
     """Compile views and networks with torch.compile: a minute's start, and some per cent of speed."""

@@ -149,7 +149,9 @@ def _draw_part(t: Training, rows: Int64[Tensor, "B"], step: int, views: torch.Ge
 
 def render_views(t: Training, params: Mapping[str, ViewParams], pixels: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Every view of a batch, [B, 3, S, S] with an S of its own, normalised."""
-    return {name: t.render(pixels[name], p, p.size or t.size, t.mean, t.std) for name, p in params.items()}
+    return {
+        name: t.render(pixels[name], p, p.size or t.size, t.mean, t.std, t.loader.cut) for name, p in params.items()
+    }
 
 
 def set_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:

@@ -1,4 +1,4 @@
-"""From stored pixels to the training device: at once where the set is there, else a step ahead of its use.
+"""From stored pixels or files to the training device: at once where the set is there, else steps ahead of its use.
 
 B images of the batch, H x W pixels; _ the side of a view, of each its own.
 """
@@ -8,11 +8,10 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Protocol, runtime_checkable
 
 import torch
-from jaxtyping import Float, Int64, UInt8
+from jaxtyping import Int64, UInt8
 from torch import Tensor
 
-Rectangles = Mapping[str, tuple[Float[Tensor, "B 4"], int]]
-"""What to cut for each view: left, top, width and height as fractions of the image, and the view's side in pixels."""
+from pairlens.data.photographs import Photographs, Rectangles
 
 Wait = Callable[[], Mapping[str, UInt8[Tensor, "B 3 _ _"]]]
 """Waits for what was asked for: pixels on the training device by the view's name."""
@@ -24,9 +23,11 @@ class Loader(Protocol):
 
     ahead: int
     """How many steps before its own a batch is to be asked for."""
+    cut: bool
+    """Whether each view's pixels are its rectangle already, at the view's size, or the whole image."""
 
     def ask(self, index: Int64[Tensor, "B"], rectangles: Rectangles) -> Wait:
-        """Ask for the images of a batch: whole, the same for every view, and waited for once."""
+        """Ask for the pixels of a batch, of every view; they are waited for once."""
         ...
 
     def whole(self, index: Int64[Tensor, "B"]) -> UInt8[Tensor, "B 3 H W"]:
@@ -37,7 +38,7 @@ class Loader(Protocol):
 class Resident:
     """The whole set on the training device."""
 
-    ahead = 0
+    ahead, cut = 0, False
 
     def __init__(self, pixels: UInt8[Tensor, "N 3 H W"], device: torch.device) -> None:
         self._pixels = pixels.to(device)
@@ -54,7 +55,7 @@ class Resident:
 class Moving:
     """The set stays in main memory or a mapped file; a thread gathers each batch one step ahead."""
 
-    ahead = 1
+    ahead, cut = 1, False
 
     def __init__(self, pixels: UInt8[Tensor, "N 3 H W"], device: torch.device) -> None:
         self._pixels, self._device = pixels, device
@@ -75,8 +76,28 @@ class Moving:
         return torch.index_select(self._pixels, 0, index, out=out)
 
 
-def make_loader(pixels: UInt8[Tensor, "N 3 H W"], device: torch.device) -> Loader:
+class Cutting:
+    """The set is files; threads decode each once for all its views, and cut these, some steps ahead."""
+
+    ahead, cut = 3, True
+
+    def __init__(self, photographs: Photographs, device: torch.device) -> None:
+        self._photographs, self._device = photographs, device
+
+    def ask(self, index: Int64[Tensor, "B"], rectangles: Rectangles) -> Wait:
+        """Cut by the threads, moved when waited for."""
+        there = self._photographs.cut(index, rectangles, pin=self._device.type == "cuda")
+        return lambda: {name: view.to(self._device, non_blocking=True) for name, view in there.result().items()}
+
+    def whole(self, index: Int64[Tensor, "B"]) -> UInt8[Tensor, "B 3 H W"]:
+        """Decoded and moved."""
+        return self._photographs[index].to(self._device)
+
+
+def make_loader(pixels: UInt8[Tensor, "N 3 H W"] | Photographs, device: torch.device) -> Loader:
     """The loader for a set that is stored so: resident wherever it fits."""
+    if isinstance(pixels, Photographs):
+        return Cutting(pixels, device)
     return Resident(pixels, device) if _fits(pixels, device) else Moving(pixels, device)
 
 

@@ -18,7 +18,7 @@ Flag = bool | int | float | str | tuple[float, ...]
 Flags = Mapping[str, Flag]
 """Flags by their names in the recipe's settings: {"fixed_head": True, "crop": (0.2, 0.5)}."""
 
-OWN = ("labels", "test", "save_every", "record")
+OWN = ("labels", "test", "save_every", "record", "decode")
 """Flags of `pairlens train` that belong to no recipe; those of the machine are a `Machine`'s fields."""
 
 
