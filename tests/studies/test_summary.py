@@ -6,13 +6,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from scipy import stats
 
 from pairlens.clock import PHASES
+from pairlens.data.images import ImageSet
+from pairlens.record.localised import write_boxes
 from pairlens.record.table import Table
 from pairlens.studies.arms import Arm, Setting, Study, job
 from pairlens.studies.page import page, table
 from pairlens.studies.summary import interval, student, summarise, training_minutes
+from pairlens.views.boxes import Boxes
 
 PLAIN = {0: (0.5, 0.6), 1: (0.54, 0.62), 2: (0.52, 0.7)}  # kNN and linear by seed
 OTHER = {0: (0.51, 0.5), 1: (0.53, 0.55), 2: (0.56, 0.57)}
@@ -133,6 +137,27 @@ def test_the_table_has_the_numbers_of_both_and_of_the_paper(setting: Setting) ->
     assert cells[2][3:7] == ["+1.3 ± 6.3", "-10.0 ± 7.5", "59.2", "-5.2"]
     assert cells[2][-1] == "`simclr` `--temperature 0.2`"
     assert cells[3][:3] == ["raw pixels", "40.0 ± 0.0", "40.0 ± 0.0"]
+
+
+def test_boxes_have_columns_where_some_run_found_any(setting: Setting) -> None:
+    """The last boxes of two seeds, of 3 images, and those of the third, whose file is damaged."""
+    assert "boxes" not in table(STUDY, summarise(STUDY, setting))
+    images = ImageSet(
+        torch.zeros(3, 3, 8, 8, dtype=torch.uint8), torch.full((3, 2), 8), ["a", "b", "c"], labels=None, classes=()
+    )
+    for seed, right in ((0, 0.5), (1, 0.75), (2, 0.5)):
+        folder = job(STUDY.arms[1], setting, seed).folder
+        for step, edges in ((2, [0.1, 0.1, 0.1]), (4, [0.25, right, 1.0])):
+            found = torch.tensor([[0.0, 0.0, edge, 1.0] for edge in edges])
+            made = Boxes.unknown(3).refresh(found, step, step // 2, 0.25)
+            write_boxes(folder, images, found, torch.zeros(3, 2, 2), made, 1.5)
+    (folder / "boxes" / "000004.npz").write_bytes(b"PK")
+    head, _, plain, other, _ = table(STUDY, summarise(STUDY, setting)).splitlines()
+    names, first, second = ([cell.strip() for cell in line.strip("|").split("|")] for line in (head, plain, other))
+    at = names.index("boxes: k")
+    assert names[at : at + 3] == ["boxes: k", "median cover, %", "nearly whole, %"]
+    assert first[at : at + 3] == ["", "", ""]
+    assert second[at : at + 3] == ["0.25", "62.5 ± 158.8", "33.3 ± 0.0"]
 
 
 def test_the_page_says_what_was_run_and_what_failed(setting: Setting) -> None:

@@ -44,7 +44,7 @@ def page(
 
 def table(study: Study, rows: Sequence[Row]) -> str:
     """The study's table: accuracies in per cent, mean and 95 % interval."""
-    columns = _columns(study)
+    columns = _columns(study, rows)
     lines = ["| " + " | ".join(head for head, _ in columns) + " |", "|" + "---|" * len(columns)]
     lines += ["| " + " | ".join(cell(row) for _, cell in columns) + " |" for row in rows]
     pixels = [Row(Arm("raw pixels", ""), row.runs, (), {}) for row in rows if any(m.pixels for m in row.runs.values())]
@@ -54,7 +54,7 @@ def table(study: Study, rows: Sequence[Row]) -> str:
     return "\n".join(lines)
 
 
-def _columns(study: Study) -> list[Column]:
+def _columns(study: Study, rows: Sequence[Row]) -> list[Column]:
     """The table's columns; those that the study has nothing to say in are left out."""
     compared = any(arm.reference for arm in study.arms)
     columns: list[Column] = [
@@ -73,6 +73,12 @@ def _columns(study: Study) -> list[Column]:
             columns.append(
                 (f"paper, {study.difference}", lambda row: _number(_paper_difference(study, row.arm), "+.1f"))
             )
+    if any(row.found_boxes for row in rows):
+        columns += [
+            ("boxes: k", lambda row: _mean(row.estimate(lambda one: one.threshold), ".2f", "")),
+            ("median cover, %", lambda row: percent(row.estimate(lambda one: one.covered), "")),
+            ("nearly whole, %", lambda row: percent(row.estimate(lambda one: one.nearly_whole), "")),
+        ]
     return [
         *columns,
         ("positive score", lambda row: _mean(row.estimate(lambda one: one.positive), ".3f")),
@@ -83,10 +89,10 @@ def _columns(study: Study) -> list[Column]:
     ]
 
 
-def percent(estimate: Estimate | None) -> str:
-    """An accuracy in per cent with its interval."""
+def percent(estimate: Estimate | None, none: str = NONE) -> str:
+    """A share in per cent with its interval."""
     if estimate is None:
-        return NONE
+        return none
     return f"{100 * estimate.mean:.1f}" + ("" if estimate.half is None else f" ± {100 * estimate.half:.1f}")
 
 
@@ -121,8 +127,8 @@ def _number(value: float | None, form: str) -> str:
     return "" if value is None else format(value, form)
 
 
-def _mean(estimate: Estimate | None, form: str) -> str:
-    return NONE if estimate is None else format(estimate.mean, form)
+def _mean(estimate: Estimate | None, form: str, none: str = NONE) -> str:
+    return none if estimate is None else format(estimate.mean, form)
 
 
 def _section(study: Study, setting: Setting, failures: Mapping[Job, str]) -> list[str]:

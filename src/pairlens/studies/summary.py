@@ -12,9 +12,11 @@ import numpy as np
 
 from pairlens.clock import PHASES
 from pairlens.record.run import Run
+from pairlens.report.localised import box_files, read_found
 from pairlens.report.read import column
 from pairlens.studies.arms import Arm, Setting, Study, job
 from pairlens.studies.stages import stage_of
+from pairlens.views.boxes import QUANTILES, Refresh
 
 CONFIDENCE = 0.95
 
@@ -39,6 +41,22 @@ class Measured:
     variance: float  # of the raw negative scores
     minutes: float  # of training
     pixels: Mapping[str, float]  # "knn" and "linear" of raw pixels, where they were measured
+    boxes: Refresh | None = None  # the last that were found while training
+
+    @property
+    def covered(self) -> float:
+        """The share of its image that the median box covers, of those that were found last; NaN without any."""
+        return self.boxes.coverage[QUANTILES.index(0.5)] if self.boxes else math.nan
+
+    @property
+    def threshold(self) -> float:
+        """The threshold that they were found with; NaN without any."""
+        return self.boxes.k if self.boxes else math.nan
+
+    @property
+    def nearly_whole(self) -> float:
+        """The share of them that are nearly the whole image; NaN without any."""
+        return self.boxes.whole if self.boxes else math.nan
 
 
 @dataclass(frozen=True)
@@ -49,6 +67,11 @@ class Row:
     runs: Mapping[int, Measured]  # by seed; those that are measured
     failed: tuple[int, ...]  # seeds without a result
     differences: Mapping[str, Estimate]  # of "knn" and "linear" to the reference, where two runs share a seed
+
+    @property
+    def found_boxes(self) -> bool:
+        """Whether any of its runs found boxes."""
+        return any(one.boxes for one in self.runs.values())
 
     def estimate(self, of: Callable[[Measured], float]) -> Estimate | None:
         """A quantity over the seeds whose run has it."""
@@ -97,7 +120,15 @@ def read(run: Run) -> Measured:
         variance=last_epoch(run, f"{space}.raw_negative_variance"),
         minutes=training_minutes(run),
         pixels=accuracy.get("pixels", {}),
+        boxes=last_boxes(run),
     )
+
+
+def last_boxes(run: Run) -> Refresh | None:
+    """What the boxes that were found last are like; None where none were, or their file is damaged."""
+    files = box_files(run)
+    found = read_found(files[-1]) if files else None
+    return None if found is None else found.refresh
 
 
 def last_epoch(run: Run, name: str) -> float:
