@@ -9,14 +9,14 @@ from pathlib import Path
 def reading(browser, page: Path, width: int = 1400, scheme: str = "light") -> Iterator[object]:
     """The page opened and drawn; no error, no request but for the file itself and no overflow are allowed."""
     opened = browser.new_page(viewport={"width": width, "height": 900}, color_scheme=scheme)
-    opened.set_default_timeout(10_000)
+    opened.set_default_timeout(60_000)
     errors: list[str] = []
     requests: list[str] = []
     opened.on("console", lambda message: errors.append(message.text))
     opened.on("pageerror", lambda error: errors.append(str(error)))
     opened.on("request", lambda request: requests.append(request.url))
-    opened.goto(page.as_uri(), timeout=60_000)
-    opened.wait_for_selector("html[data-ready]", timeout=60_000)
+    opened.goto(page.as_uri())
+    opened.wait_for_selector("html[data-ready]")
     yield opened
     assert errors == []
     assert [r for r in requests if not r.startswith(("data:", "blob:"))] == [page.as_uri()]

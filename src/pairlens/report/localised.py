@@ -83,7 +83,7 @@ def refresh_steps(run: Run) -> tuple[int, ...]:
 def read_found(path: Path) -> Found | None:
     """One refresh; None where its file is damaged."""
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
             arrays = {key: file[key] for key in file.files}
         table = torch.from_numpy(arrays["boxes"].astype(np.float32))
         index, heat = arrays["index"], arrays["heat"].astype(np.float32)
@@ -99,7 +99,7 @@ def read_found(path: Path) -> Found | None:
 def read_seconds(path: Path) -> float:
     """How long a refresh took; NaN where its file is damaged."""
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
             return float(file["seconds"])
     except UNREADABLE:
         return float("nan")

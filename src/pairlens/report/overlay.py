@@ -49,7 +49,7 @@ def cut(pixels: UInt8[np.ndarray, "3 H W"], crop: Sequence[float], style: str, k
 
 def heat(values: Float[np.ndarray, "h w"]) -> Html:
     """A map in [0, 1] as a translucent layer over a still; enlarged as boxes are found in it."""
-    given = torch.from_numpy(np.nan_to_num(np.asarray(values, np.float32)).clip(0, 1))
+    given = torch.from_numpy(np.nan_to_num(np.asarray(values, np.float32)))
     large = F.interpolate(given[None, None], (SIDE, SIDE), mode="bilinear", align_corners=False)[0, 0]
     return tag("div", {"class": "heat", "style": f"background-image:url({data_uri(_colored(large.numpy()))})"})
 

@@ -90,7 +90,8 @@ def plot(found: Sequence[Curves], names: Sequence[str], places: Sequence[int], o
         traces += of_run
     chances = sorted({round(v, 6) for one in found for v in one.chance.values()}) if of.key == "loss" else []
     traces += [_chance(value, found) for value in chances]
-    drawn = with_marks(figure(traces, "step", ""))
+    drawn = figure(traces, "step", "")
+    drawn = with_marks(drawn) if any(one.refreshes for one in found) else drawn
     for value in chances:
         words = {"text": f"log(K+1) = {value:.2f}", "showarrow": False, "font": {"color": MUTED, "size": 11.5}}
         drawn.add_annotation(words, x=1, xref="x domain", y=value, xanchor="right", yanchor="bottom")
