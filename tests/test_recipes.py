@@ -337,7 +337,6 @@ WITHOUT = [
     ("arguments", "message"),
     [
         ({"negatives_see": "raw"}, "compares with no negatives, so what negatives_see has no effect; leave it out"),
-        ({"gradient": "both"}, "carry no gradient, so gradient both is the same as query; leave it out"),
         ({"interpolate": 1.6}, "compares with no negatives, so mixing them has no effect"),
     ],
 )
@@ -354,7 +353,17 @@ def test_a_loss_with_negatives_takes_them(gradient: Any) -> None:
     assert general.simclr(transform=transform).contrast().transform is not identity
 
 
-@pytest.mark.parametrize("name", ["byol", "simsiam"])
+DETACHED = [name for name in RECIPES if "transform" in defaults(RECIPES[name]) and "simclr" not in name]
+
+
+@pytest.mark.parametrize("name", DETACHED)
+def test_gradients_of_keys_are_refused_where_there_are_none(name: str) -> None:
+    transform = FeatureTransform(extrapolate=2.0, gradient="both")
+    with pytest.raises(InputError, match=f"the keys of {name} carry no gradient, so gradient both is the same"):
+        find_recipe(name)(transform=transform).contrast()
+
+
+@pytest.mark.parametrize("name", ["byol", "simsiam", "moco_v2"])
 def test_both_is_query_where_keys_carry_no_gradient(name: str) -> None:
     images = ImageSet(
         torch.randint(0, 256, (8, 3, 16, 16), generator=torch.Generator().manual_seed(0)).byte(),

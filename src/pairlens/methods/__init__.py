@@ -65,6 +65,9 @@ class MethodSettings(ABC):
 
     trains: ClassVar[bool] = True  # whether there is anything to learn; 0 epochs are a mistake otherwise
     contrasts: ClassVar[bool] = True  # whether the loss compares with negatives, so that mixing those has an effect
+    live_keys: ClassVar[bool] = (
+        False  # whether gradients reach the keys, so that it matters how a transform treats them
+    )
     constant_rate: ClassVar[tuple[str, ...]] = ()  # submodules whose learning rate follows no schedule
 
     @property

@@ -5,6 +5,7 @@ B images, S view size.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import ClassVar
 
 from torch import Tensor, nn
 
@@ -19,6 +20,8 @@ from pairlens.views.plans import Plan
 @dataclass(frozen=True)
 class SimCLRSettings(MethodSettings):
     """SimCLR's own arguments."""
+
+    live_keys: ClassVar[bool] = True
 
     temperature: float = 0.1
     """What scores are divided by before the loss."""

@@ -75,12 +75,17 @@ class Recipe:
             self._check_without_negatives()
             if transform.renormalise is None and transform.mixes_positives:
                 transform = replace(transform, renormalise=True)
+        if transform.mixes_positives and transform.gradient == "both" and not self.method.live_keys:
+            raise InputError(
+                f"the keys of {self.name or 'this method'} carry no gradient, so gradient both is the same as query; "
+                "leave it out, or choose simclr"
+            )
         transforms = transform.transform()
         self._check_mining()
         return Contrast(self.method.loss(), temperature, transforms, self.selection.function(), self.selection.mine_on)
 
     def _check_without_negatives(self) -> None:
-        """Refuse what acts on negatives, or on keys' gradients, where the loss sees no negatives and detaches keys."""
+        """Refuse what acts on negatives where the loss sees none."""
         transform, who = self.transform, self.name or "this method"
         if transform.mixes_negatives:
             raise InputError(
@@ -91,11 +96,6 @@ class Recipe:
             raise InputError(
                 f"{who} compares with no negatives, so what negatives_see has no effect; leave it out, or choose a "
                 "contrastive method"
-            )
-        if transform.mixes_positives and transform.gradient == "both":
-            raise InputError(
-                f"the keys of {who} carry no gradient, so gradient both is the same as query; leave it out, or choose "
-                "simclr"
             )
 
     def _check_mining(self) -> None:
