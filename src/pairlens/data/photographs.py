@@ -1,9 +1,9 @@
 """Image files that are looked at whenever they are asked for: sets too large to be kept decoded.
 
-Threads do the work: decoders, resizers and reads release the interpreter's lock, nothing is pickled, no worker holds any
-state that could be out of date. Of the 0.5 to 1 ms of processor time that two views of a 400 x 533 JPEG take, 60 us are
-Python's own (measured with decoder and resizer replaced by ready results; the same with 1 thread and with 16), 25 us
-more where EXIF must be read or simplejpeg is absent: the lock lets about 10 000 images/s pass in a process.
+Threads do the work: decoders, resizers and reads release the interpreter's lock, nothing is pickled, and no worker
+holds state that could be out of date. Of the 0.5 to 1 ms of processor time that two views of a 400 x 533 JPEG take,
+60 us are Python's own (measured with decoder and resizer replaced by ready results; the same with 1 thread and with
+16), 25 us more where EXIF must be read or simplejpeg is absent: the lock lets about 10 000 images/s pass in a process.
 
 N images of the set, B of them asked for, S pixels of the stored side, s of a view's.
 """
