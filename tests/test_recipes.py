@@ -371,7 +371,7 @@ def test_both_is_query_where_keys_carry_no_gradient(name: str) -> None:
         list("abcdefgh"),
     )
     recipe = find_recipe(name)(
-        network=replace(find_recipe(name)().network, encoder="resnet8w", hidden=16, dim=8),
+        network=replace(find_recipe(name)().network, encoder="resnet8w", hidden=16, dim=8, splits=1),
         optimisation=Optimisation(epochs=2, batch=8),
     )
     found = {}
