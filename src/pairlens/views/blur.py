@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from pairlens.views.color import per_image
-from pairlens.views.sums import Taps, sum_rows, transposed
+from pairlens.views.sums import Taps, sum_columns, sum_rows
 
 FARTHEST = 5
 """Standard deviations beyond which the CPU leaves out taps: they weigh less than float32 rounds 1 by, all together."""
@@ -39,11 +39,11 @@ def blur(view: Float[Tensor, "B 3 S S"], sigma: Float[Tensor, "B"], kernel: int)
 
 
 def blur_by_sums(view: Float[Tensor, "B 3 S S"], sigma: Float[Tensor, "B"], kernel: int) -> Float[Tensor, "B 3 S S"]:
-    """What `blur` computes, as sums of rows, then of columns; how many weigh in is read from the deviations."""
+    """What `blur` computes, as sums of columns, then of rows; how many weigh in is read from the deviations."""
     half = min(kernel // 2, max(1, math.ceil(FARTHEST * float(sigma.max()))))
     distance = torch.arange(-half, half + 1).abs_()
     taps = Taps(_mirrored_rows(view.shape[3], half), _gaussian(sigma, half)[:, None, distance])
-    return transposed(sum_rows(transposed(sum_rows(view, taps)), taps))
+    return sum_rows(sum_columns(view, taps), taps)
 
 
 @cache

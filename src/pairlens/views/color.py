@@ -13,14 +13,16 @@ from torch import Tensor
 LUMA = (0.2989, 0.587, 0.114)
 """Weights of red, green and blue in gray (ITU-R BT.601, as Pillow and torchvision have them)."""
 
+_LUMA = torch.tensor(LUMA)
+
 CONTRAST, SATURATION, HUE = 1, 2, 3
 """Columns of `ViewParams.factors`; brightness is column 0."""
 
 
 def luma(view: Float[Tensor, "B 3 S S"]) -> Float[Tensor, "B 1 S S"]:
     """The gray image, as one channel."""
-    red, green, blue = view.split(1, 1)
-    return (red * LUMA[0]).add_(green, alpha=LUMA[1]).add_(blue, alpha=LUMA[2])
+    red, green, blue = view.unbind(1)
+    return (red * LUMA[0]).add_(green, alpha=LUMA[1]).add_(blue, alpha=LUMA[2]).unsqueeze(1)
 
 
 def jitter_(view: Float[Tensor, "B 3 S S"], factors: Float[Tensor, "B 4"], order: Integer[Tensor, "B 4"]) -> None:
@@ -29,11 +31,12 @@ def jitter_(view: Float[Tensor, "B 3 S S"], factors: Float[Tensor, "B 4"], order
     Neighbours that are due for the same adjustment are adjusted together, so views of like orders are best neighbours.
     The order is read, as is not possible on accelerators without waiting; there, `adjust_` takes all views at once.
     """
+    by_column = factors.unbind(1)
     for columns in zip(*order.tolist(), strict=True):
         last = 0
         for column, run in groupby(columns):
             first, last = last, last + len(list(run))
-            ADJUSTMENTS[column](view[first:last], factors[first:last, column])
+            ADJUSTMENTS[column](view[first:last], by_column[column][first:last])
 
 
 def brighten_(view: Float[Tensor, "B 3 S S"], factor: Float[Tensor, "B"]) -> Float[Tensor, "B 3 S S"]:
@@ -43,7 +46,7 @@ def brighten_(view: Float[Tensor, "B 3 S S"], factor: Float[Tensor, "B"]) -> Flo
 
 def contrast_(view: Float[Tensor, "B 3 S S"], factor: Float[Tensor, "B"]) -> Float[Tensor, "B 3 S S"]:
     """Away from the mean of the gray image, or towards it, clamped to [0, 1]; in place."""
-    mean = view.mean((2, 3)) @ view.new_tensor(LUMA)
+    mean = view.mean((2, 3)) @ _LUMA.to(view.device)
     return view.mul_(per_image(factor)).add_(per_image(mean * (1 - factor))).clamp_(0, 1)
 
 
@@ -109,7 +112,7 @@ def normalize_(
 
 def per_image(values: Float[Tensor, "B"]) -> Float[Tensor, "B 1 1 1"]:
     """One number per image, shaped to multiply a batch of images."""
-    return values[:, None, None, None]
+    return values.view(-1, 1, 1, 1)
 
 
 ADJUSTMENTS: tuple[Callable[[Tensor, Tensor], Tensor], ...] = (brighten_, contrast_, saturate_, shift_hue_)

@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Bool, Float, Shaped, UInt8
 from torch import Tensor
 
-from pairlens.views.sums import Taps, sum_rows, transposed
+from pairlens.views.sums import Taps, sum_columns, sum_rows
 
 
 def crop_taps(
@@ -24,11 +24,10 @@ def crop_taps(
 def crop_resize(images: UInt8[Tensor, "B 3 H W"], columns: Taps, rows: Taps) -> Float[Tensor, "B 3 S S"]:
     """Cut each rectangle, resize it antialiased and mirror it where asked, as sums of columns, then of rows.
 
-    Columns are summed as rows of the transposed image. Work grows with the pixels of the view, not with their square
-    as in the matrix products of `crop_resize_dense`; but how many pixels weigh in is read from the crops.
+    Work grows with the pixels of the view, not with their square as in the matrix products of `crop_resize_dense`; but
+    how many pixels weigh in is read from the crops.
     """
-    narrow = sum_rows(transposed(images).float(), columns)
-    return sum_rows(transposed(narrow), rows)
+    return sum_rows(sum_columns(images, columns), rows)
 
 
 def crop_resize_dense(

@@ -1,6 +1,6 @@
 """Weighted sums of an image's rows: how the CPU crops, resizes and blurs along one axis, then along the other.
 
-B images of the batch, R rows of K pixels, S sums of T rows each.
+B images of the batch, C channels, R rows of K pixels, S sums of T rows each.
 """
 
 from typing import NamedTuple
@@ -18,26 +18,33 @@ class Taps(NamedTuple):
     weights: Float[Tensor, "#B #S T"]
 
 
-def sum_rows(images: Float[Tensor, "B 3 R K"], taps: Taps) -> Float[Tensor, "B 3 S K"]:
+def sum_rows(images: Float[Tensor, "B C R K"], taps: Taps) -> Float[Tensor, "B C S K"]:
     """Sums of each image's rows, in every channel.
 
     They are computed as bags of embeddings: in one pass, without a temporary for each term.
     """
-    batch, _, height, width = images.shape
+    batch, channels, height, width = images.shape
     _, sums, terms = taps.rows.shape
-    planes = torch.arange(0, 3 * batch * height, height).view(batch, 3, 1, 1)
+    planes = torch.arange(0, batch * channels * height, height).view(batch, channels, 1, 1)
     rows = (taps.rows[:, None] + planes).view(-1, terms)
-    weights = taps.weights[:, None].expand(batch, 3, sums, terms).reshape(-1, terms)
+    weights = taps.weights[:, None].expand(batch, channels, sums, terms).reshape(-1, terms)
     summed = F.embedding_bag(rows, images.view(-1, width), per_sample_weights=weights, mode="sum")
-    return summed.view(batch, 3, sums, width)
+    return summed.view(batch, channels, sums, width)
 
 
-def transposed(images: Shaped[Tensor, "B 3 R K"]) -> Shaped[Tensor, "B 3 K R"]:
+def sum_columns(images: Shaped[Tensor, "B C K R"], taps: Taps) -> Float[Tensor, "B C K S"]:
+    """Sums of each image's columns, in every channel: of rows, across all channels at once, of the transposed image."""
+    batch, channels, height, _ = images.shape
+    columns = transposed(images.flatten(1, 2)).float()
+    return transposed(sum_rows(columns[:, None], taps).squeeze(1)).view(batch, channels, height, -1)
+
+
+def transposed(images: Shaped[Tensor, "B R K"]) -> Shaped[Tensor, "B K R"]:
     """Columns as rows, contiguous in memory.
 
     Shuffling R groups of K channels transposes them, and where channels stand last in memory it is the transposition
     that torch vectorises: it takes a fifth of the time of `.mT.contiguous()`.
     """
-    batch, _, height, width = images.shape
-    as_channels = images.view(3 * batch, 1, 1, height * width).permute(0, 3, 1, 2)
-    return torch.channel_shuffle(as_channels, height).view(batch, 3, width, height)
+    batch, height, width = images.shape
+    as_channels = images.view(batch, 1, 1, height * width).permute(0, 3, 1, 2)
+    return torch.channel_shuffle(as_channels, height).view(batch, width, height)
