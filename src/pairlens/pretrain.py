@@ -56,24 +56,9 @@ def start_run(
     Raises:
         InputError: anything given that cannot be used; nothing is left behind then.
     """
-    place = find_place(machine)
-    apply(place)
     _check_free(folder)
-    if not 0 <= seed < 2**32:
-        raise InputError(f"the seed must lie between 0 and {2**32 - 1}, not {seed}; any such number will do")
-    usual = 224 if place.device.type == "cuda" else 64
-    view = usual if recipe.views.size is None else recipe.views.size
-    source = open_source(
-        spec,
-        labels=labels,
-        test=test,
-        view=view,
-        smallest_crop=recipe.views.crop[0],
-        decode=decode,
-        workers=machine.workers,
-        seed=seed,
-        say=say,
-        progress=progress,
+    source, place = open_images(
+        spec, recipe, machine, labels=labels, test=test, seed=seed, decode=decode, say=say, progress=progress
     )
     recipe = resolve(recipe, source.train, place)
     training = assemble(recipe, source.train, place, seed)
@@ -91,6 +76,44 @@ def start_run(
     if skipped:
         say(f"the files that were skipped, {len(skipped):,} in all, are listed in {folder / 'events.jsonl'}")
     return folder, training, source, place
+
+
+def open_images(
+    spec: str,
+    recipe: Recipe,
+    machine: Machine,
+    *,
+    labels: bool,
+    test: str | None,
+    seed: int,
+    decode: Decode,
+    say: Say,
+    progress: DecodeProgress,
+) -> tuple[Source, Place]:
+    """Prepare this process for the machine, and open the images as this recipe's views need them.
+
+    Raises:
+        InputError: anything given that cannot be used.
+    """
+    place = find_place(machine)
+    apply(place)
+    if not 0 <= seed < 2**32:
+        raise InputError(f"the seed must lie between 0 and {2**32 - 1}, not {seed}; any such number will do")
+    recipe.views.augmentation()  # refuses what cannot be drawn, before any image is read
+    usual = 224 if place.device.type == "cuda" else 64
+    source = open_source(
+        spec,
+        labels=labels,
+        test=test,
+        view=usual if recipe.views.size is None else recipe.views.size,
+        smallest_crop=recipe.views.crop[0],
+        decode=decode,
+        workers=machine.workers,
+        seed=seed,
+        say=say,
+        progress=progress,
+    )
+    return source, place
 
 
 def pretrain(
