@@ -84,7 +84,7 @@ CASES = {
     "infomin": Case(general.infomin, InfoMinSettings(**QUEUE), steps=500, rate=2e-3),
     "simclr": Case(general.simclr, SimCLRSettings(), steps=400),
     "byol": Case(general.byol, BYOLSettings(momentum=0.9), 900, 8e-3, NORMED, POSITIVES),
-    "simsiam": Case(general.simsiam, SimSiamSettings(), 600, 8e-3, NORMED, POSITIVES),
+    "simsiam": Case(general.simsiam, SimSiamSettings(), 900, 8e-3, NORMED, POSITIVES),
     "swav": Case(general.swav, SwAVSettings(prototypes=64, epsilon=0.02), transforms=POSITIVES),
     "supervised": Case(general.supervised, SupervisedSettings(), steps=300, transforms=()),
 }
