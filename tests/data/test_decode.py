@@ -6,13 +6,12 @@ import zlib
 
 import numpy as np
 import pytest
-import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
 from pairlens.data import decode
-from pairlens.data.decode import Decoded, Unreadable, decode_all, decode_file, peek_sizes, store_side
+from pairlens.data.decode import Decoded, Unreadable, decode_all, decode_file, peek_sizes
 
 RED, GREEN, BLUE, WHITE = (255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 255)
 
@@ -226,34 +225,3 @@ def test_peeked_sizes(tmp_path):
     quarters().save(tmp_path / "a.png")
     (tmp_path / "b.png").write_bytes(b"")
     assert peek_sizes([tmp_path / "a.png", tmp_path / "b.png", tmp_path / "gone.png"]) == [(40, 60)]
-
-
-GIB = 2**30
-
-
-@pytest.mark.parametrize(
-    ("size", "count", "view", "memory", "side"),
-    [
-        ((32, 32), 50_000, 32, 8 * GIB, 32),  # small images stay as they are
-        ((32, 32), 50_000, 64, 8 * GIB, 32),  # and are never enlarged
-        ((400, 533), 3_000, 64, 8 * GIB, 144),  # 64 / sqrt(0.2) = 143.1
-        ((400, 533), 3_000, 224, 64 * GIB, 462),  # sqrt(400 * 533): the images themselves
-        ((480, 640), 1_000_000, 64, 64 * GIB, 107),  # half of the memory: sqrt(32 GiB / 3e6)
-        ((480, 640), 1_000_000, 224, 64 * GIB, 224),  # but not below the view
-    ],
-)
-def test_store_side(size, count, view, memory, side):
-    assert store_side(torch.tensor([size] * 5), count, view, memory) == side
-
-
-@given(
-    st.lists(st.tuples(st.integers(1, 9000), st.integers(1, 9000)), min_size=1, max_size=5),
-    st.integers(1, 10**7),
-    st.integers(1, 512),
-    st.integers(1, 2**40),
-)
-def test_store_side_is_positive_and_not_enlarging(sizes, count, view, memory):
-    side = store_side(torch.tensor(sizes), count, view, memory)
-    assert 1 <= side <= max(1, *(max(size) for size in sizes))
-    if side > view:
-        assert 3 * side**2 * count <= memory / 2

@@ -3,6 +3,7 @@
 n files of a sample.
 """
 
+import math
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,8 +12,10 @@ from typing import Literal
 from jaxtyping import Integer
 from torch import Tensor
 
-from pairlens.data.decode import SMALLEST_CROP, store_side
 from pairlens.data.store import IN_MEMORY, cache_folder, free_room, held_in_memory, memory, store_bytes
+
+SMALLEST_CROP = 0.2
+"""Of the area: what MoCo's and SimCLR's recipes draw at the least."""
 
 Decode = Literal["auto", "once", "always"]
 """Photographs are decoded once, or always anew; "auto" chooses."""
@@ -77,3 +80,18 @@ def choose(wish: Wish, sizes: Integer[Tensor, "n 2"], count: int, kept: Callable
         f"{cache_folder()}; --decode once stores them nevertheless, at {small} x {small} pixels in "
         f"{store_bytes(count, small) / 1e9:,.0f} GB",
     )
+
+
+def store_side(
+    sizes: Integer[Tensor, "n 2"], count: int, view: int, memory: int, smallest_crop: float = SMALLEST_CROP
+) -> int:
+    """The side at which to store `count` images of which some have these heights and widths; pixels.
+
+    Large enough that the smallest crop, a share `smallest_crop` of the image's area, still fills a view of `view`
+    pixels without enlarging, but no larger than the typical (median) image; then as much smaller as makes the store
+    fit half of `memory` bytes, though never below the view's own side for that reason.
+    """
+    typical = round(float(sizes.double().prod(1).sqrt().median()))
+    wanted = max(1, min(typical, math.ceil(view / smallest_crop**0.5)))
+    affordable = int((memory / 2 / (3 * count)) ** 0.5)
+    return min(wanted, max(affordable, view))

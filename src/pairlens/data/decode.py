@@ -1,10 +1,9 @@
 """Decodes an image file of any kind into uint8 pixels, squeezed to a fixed square or as they are; files in parallel.
 
-n files of a sample, S the store's side in pixels, H x W pixels of a decoded image.
+S the store's side in pixels, H x W pixels of a decoded image.
 """
 
 import io
-import math
 import os
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -13,13 +12,10 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Integer, UInt8
+from jaxtyping import UInt8
 from PIL import Image
-from torch import Tensor
 
 from pairlens.data.parallel import Progress, cores, each
-
-SMALLEST_CROP = 0.2  # of the area: what MoCo's and SimCLR's recipes draw at the least
 
 _TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -59,21 +55,6 @@ class Unreadable:
 
 
 EMPTY = Unreadable("the file is empty")
-
-
-def store_side(
-    sizes: Integer[Tensor, "n 2"], count: int, view: int, memory: int, smallest_crop: float = SMALLEST_CROP
-) -> int:
-    """The side at which to store `count` images of which some have these heights and widths; pixels.
-
-    Large enough that the smallest crop, a share `smallest_crop` of the image's area, still fills a view of `view`
-    pixels without enlarging, but no larger than the typical (median) image; then as much smaller as makes the store
-    fit half of `memory` bytes, though never below the view's own side for that reason.
-    """
-    typical = round(float(sizes.double().prod(1).sqrt().median()))
-    wanted = max(1, min(typical, math.ceil(view / smallest_crop**0.5)))
-    affordable = int((memory / 2 / (3 * count)) ** 0.5)
-    return min(wanted, max(affordable, view))
 
 
 def peek_sizes(paths: Iterable[str | Path]) -> list[tuple[int, int]]:
@@ -131,17 +112,17 @@ def decode_stored(data: bytes, choose: Callable[[int, int], int]) -> Stored:
     """
     if (size := _plain_size(data)) is not None:
         reduction = choose(*size)
-        least = _divided(size, reduction)
-        pixels = _fast(data, least)
-        if pixels is not None and pixels.shape[:2] == least:
+        if (pixels := _reduced(data, size, reduction)) is not None:
             return Stored(pixels, size, 1, reduction)
     with Image.open(io.BytesIO(data)) as image:
         size, turn = (image.height, image.width), orientation(image)
         reduction = choose(*upright(size, turn)) if _is_jpeg(image) else 1
-        image.draft(None, (size[1] // reduction, size[0] // reduction))
-        pixels = np.asarray(_opaque(image))
-    reduced = pixels.shape[:2] == _divided(size, reduction)
-    return Stored(pixels, upright(size, turn), turn, reduction if reduced else 1)
+        pixels = _reduced(data, size, reduction) if _is_jpeg(image) and image.mode in ("L", "RGB") else None
+        if pixels is None:
+            image.draft(None, (size[1] // reduction, size[0] // reduction))
+            pixels = np.asarray(_opaque(image))
+            reduction = reduction if pixels.shape[:2] == _divided(size, reduction) else 1
+    return Stored(pixels, upright(size, turn), turn, reduction)
 
 
 def decode_all(paths: Sequence[str | Path], side: int, progress: Progress) -> Iterator[Decoded | Unreadable]:
@@ -203,6 +184,13 @@ def _fast(data: bytes, least: tuple[int, int]) -> UInt8[np.ndarray, "H W 3"] | N
         return simplejpeg.decode_jpeg(data, min_height=least[0], min_width=least[1])
     except ValueError:
         return None
+
+
+def _reduced(data: bytes, size: tuple[int, int], reduction: int) -> UInt8[np.ndarray, "H W 3"] | None:
+    """A JPEG of this size by simplejpeg, reduced; None where Pillow must do it."""
+    least = _divided(size, reduction)
+    pixels = _fast(data, least)
+    return pixels if pixels is not None and pixels.shape[:2] == least else None
 
 
 def _plain_size(data: bytes) -> tuple[int, int] | None:

@@ -11,9 +11,8 @@ import torch
 import torch.nn.functional as F
 
 from pairlens.data.arrays import open_arrays
-from pairlens.data.choice import Decode, Wish
+from pairlens.data.choice import SMALLEST_CROP, Decode, Wish
 from pairlens.data.cifar import find_cifar
-from pairlens.data.decode import SMALLEST_CROP
 from pairlens.data.folder import open_folder
 from pairlens.data.images import ImageSet, Source
 from pairlens.data.parallel import Progress
@@ -50,7 +49,7 @@ def open_source(
         test: another such source whose test part, or whose images where it has none, become the test set. Without
             it, a labelled source that has no test part gives a stratified fifth of its images, and an unlabelled one
             has no test set.
-        size: pixels a side at which images are stored; None leaves it to the source (see `decode.store_side`).
+        size: pixels a side at which images are stored; None leaves it to the source (see `choice.store_side`).
         view: pixels a side of the views to be made, which helps to choose the store's side for photographs.
         decode: whether photographs are decoded "once", to a store, or "always", in every epoch anew, from files that
             then have to stay; "auto" takes a store where it pays (see `choice.choose`). Other sources are not asked.
