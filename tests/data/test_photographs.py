@@ -342,10 +342,17 @@ class TestOpening:
         assert isinstance(open_source(str(root), size=8, say=said.append).train.pixels, torch.Tensor)
         assert "--decode always" in said[2]
 
-    def test_a_test_source_is_read_like_the_training_images(self, root):
-        source = opened(root, test=str(root))
+    def test_a_test_source_is_read_like_the_training_images(self, root, monkeypatch):
+        """Also where it would fit by itself."""
+        (root.parent / "few").mkdir()
+        Image.new("RGB", (9, 9)).save(root.parent / "few" / "a.png")
+        monkeypatch.setattr(choice, "IN_MEMORY", 0)
+        monkeypatch.setattr(choice, "memory", lambda: 4 * 3 * 8**2 * COUNT - 1)
+        monkeypatch.setattr(choice, "free_room", lambda: 0)
+        source = open_source(str(root), test=str(root.parent / "few"), size=8)
+        assert isinstance(source.train.pixels, Photographs)
         assert isinstance(source.test.pixels, Photographs)
-        assert source.test.pixels.shape == source.train.pixels.shape
+        assert source.test.pixels.shape == (1, 3, 8, 8)
 
     @pytest.mark.parametrize(("argument", "value"), [("workers", 0), ("smallest_crop", 0.0), ("smallest_crop", 1.5)])
     def test_arguments_out_of_range(self, root, argument, value):
