@@ -1,4 +1,4 @@
-"""The command line: `pairlens train | recipes | resume | evaluate | report | study | data`.
+"""The command line: `pairlens inspect | train | recipes | resume | evaluate | report | study | data`.
 
 Exit codes: 0 done, 1 a defect of ours, 2 input that cannot be used, 130 interrupted (Ctrl-C), 143 terminated.
 """
@@ -11,6 +11,7 @@ from pairlens.errors import InputError
 USAGE = """\
 pairlens: contrastive pretraining on images that shows its positive and negative pairs
 
+  pairlens inspect SOURCE   before any training: the images, the views drawn of them, duplicates and speed on one page
   pairlens train SOURCE     pretrain an encoder; SOURCE is a folder of images, a data set's folder, or "scenes"
   pairlens recipes [NAME]   what can be trained: all methods with their numbers, or one with its arguments
   pairlens resume RUN       go on with an interrupted run, bit for bit
@@ -52,12 +53,13 @@ def run(argv: list[str]) -> int:
 
 def _command(name: str) -> Callable[[list[str]], int]:
     """The function of a command; torch is imported only now, so that help and mistakes answer at once."""
-    names = ("train", "recipes", "resume", "evaluate", "report", "study", "data")
+    names = ("inspect", "train", "recipes", "resume", "evaluate", "report", "study", "data")
     if name not in names:
         raise InputError(f"there is no command {name!r}; use one of {', '.join(names)}")
-    from pairlens import commands, study_command
+    from pairlens import commands, inspect_command, study_command
 
     functions = (
+        inspect_command.inspect,
         commands.train,
         commands.recipes,
         commands.resume,

@@ -1,0 +1,94 @@
+"""What `pairlens inspect` does: look at images and recipe before any training, and write a page."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+from tyro import MISSING
+from tyro.conf import OmitArgPrefixes, Positional, PositionalMetavarFromFieldName, arg
+
+from pairlens.commands import RunArguments
+from pairlens.console import Console
+from pairlens.data.choice import Decode
+from pairlens.flags import registry
+from pairlens.given import Given
+from pairlens.inspection.page import write_inspection
+from pairlens.inspection.speed import SECONDS
+from pairlens.inspection.subject import open_subject
+from pairlens.inspection.summary import show
+from pairlens.inspection.whole import inspect as look
+from pairlens.recipes.recipe import Recipe
+from pairlens.settings import Machine
+
+
+@dataclass(frozen=True)
+class InspectArguments:
+    """The inspection: what is looked at beside images and recipe, and the page."""
+
+    boxes_of: Path | None = None
+    """A run on the same images, whose boxes are shown, and sampled from with --boxes found."""
+    duplicates: bool = True
+    """Look for images that are there twice."""
+    speed: bool = True
+    """Measure for ten seconds how fast loader and encoder are."""
+    output: Annotated[Path, arg(aliases=["-o"])] = Path("inspect.html")
+    """The page."""
+
+
+def inspect(argv: list[str]) -> int:
+    """`pairlens inspect SOURCE [--recipe NAME] [--boxes-of RUN] [-o PAGE] [flags]`."""
+    argv = ["--output" if word == "-o" else word for word in argv]
+    given = Given.of(argv, {"run": RunArguments(), "own": InspectArguments(), "machine": Machine()})
+    usual: RunArguments = given.groups["run"]
+
+    def command(
+        source: Positional[str] = given.source or MISSING,
+        *,
+        recipe: str = given.recipe,
+        config: Path | None = given.config,
+        labels: bool = usual.labels,
+        test: str | None = usual.test,
+        seed: int = usual.seed,
+        decode: Decode = usual.decode,
+        own: InspectArguments = given.groups["own"],
+        made: Annotated[Recipe, arg(constructor=given.constructor, name="")],
+        machine: Machine = given.groups["machine"],
+    ) -> int:
+        """See what would be trained on.
+
+        Args:
+            source: images, as for `pairlens train`; so are all flags but the inspection's own.
+            recipe: a method with its numbers; `pairlens recipes` lists them. Each has flags of its own.
+            config: a YAML file of flags, or a run's run.json; flags given here go before it.
+            labels: read a plain folder's sub-folders as labels.
+            test: another source, to evaluate on.
+            seed: of everything random.
+            decode: decode photographs once, to a store of squares, or always, in every epoch anew; auto does what pays.
+        """
+        console = Console()
+        try:
+            subject = open_subject(
+                source,
+                made,
+                machine=machine,
+                labels=labels,
+                test=test,
+                seed=seed,
+                decode=decode,
+                boxes_of=own.boxes_of,
+                say=console.say,
+                progress=console.decoding,
+            )
+            seconds = SECONDS if own.speed else None
+            found = look(subject, duplicates=own.duplicates, seconds=seconds, advance=console.advance)
+            page = write_inspection(found, own.output)
+        finally:
+            console.close()
+        show(found, console.rich)
+        console.say(f"page: {page}")
+        return 0
+
+    about = f"See what would be trained on: a page, before any training.\n\nThe recipe {given.recipe}: {given.about}"
+    markers = (OmitArgPrefixes, PositionalMetavarFromFieldName)
+    return tyro.cli(command, args=argv, prog="pairlens inspect", description=about, config=markers, registry=registry)

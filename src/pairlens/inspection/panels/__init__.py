@@ -1,0 +1,1 @@
+"""The page's sections, one a file: `draw` makes each from what was computed."""

@@ -1,0 +1,181 @@
+"""What is looked at: a training as it would begin, its images, and where their objects are known to be.
+
+N images of the set, B of them drawn for.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import Int64
+from torch import Tensor
+
+from pairlens.assemble import assemble, resolve
+from pairlens.data.choice import Decode
+from pairlens.data.fingerprint import fingerprint
+from pairlens.data.images import ImageSet, Source
+from pairlens.draw import Draw
+from pairlens.errors import InputError
+from pairlens.place import Place
+from pairlens.pretrain import open_images
+from pairlens.recipes.recipe import Recipe
+from pairlens.record.run import Run
+from pairlens.report.localised import UNREADABLE, box_files
+from pairlens.settings import Machine
+from pairlens.train import Training
+from pairlens.views.boxes import Boxes
+from pairlens.views.params import ViewParams
+from pairlens.views.plans import Plan
+
+Say = Callable[[str], None]
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class Known:
+    """Boxes of a set's images, and whose they are."""
+
+    boxes: Boxes
+    whose: str
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A training that has not begun."""
+
+    source: Source
+    recipe: Recipe  # resolved
+    training: Training
+    place: Place
+    seed: int
+    about: Boxes | None  # the boxes that crops are kept in; None where they fall anywhere
+    plan: Plan  # of the views, their crops about these boxes
+    kept: Known | None  # those boxes, or the ones that crops could be kept in
+    objects: Known | None  # where the objects are, as well as it is known
+    said: tuple[str, ...]  # what was told while the images were opened
+
+    @property
+    def images(self) -> ImageSet:
+        """The training images."""
+        return self.source.train
+
+    @property
+    def size(self) -> int:
+        """Pixels of a large view's side."""
+        return self.training.size
+
+    @property
+    def negatives(self) -> int:
+        """Of each query."""
+        order = self.training.order
+        return self.recipe.negatives_of_a_query(order.batch // self.training.accumulate, len(self.images))
+
+    def generator(self) -> torch.Generator:
+        """A generator of this subject's seed; whoever asks for one draws from it alone."""
+        return torch.Generator().manual_seed(self.seed)
+
+    def some(self, count: int, generator: torch.Generator) -> Int64[Tensor, "B"]:
+        """Images to draw for, all equally often as far as that goes; the order is random."""
+        rounds = -(-count // len(self.images))
+        return torch.cat([torch.randperm(len(self.images), generator=generator) for _ in range(rounds)])[:count]
+
+    def drawn(
+        self, index: Int64[Tensor, "B"], generator: torch.Generator, plan: Plan | None = None
+    ) -> Mapping[str, ViewParams]:
+        """Parameters of every view of these images, by this plan or the training's own."""
+        draw = Draw(index, self.images.sizes[index], 0, 0, generator, generator)
+        return (plan or self.plan)(draw)
+
+
+def open_subject(
+    spec: str,
+    recipe: Recipe,
+    *,
+    machine: Machine = Machine(),
+    labels: bool = False,
+    test: str | None = None,
+    seed: int = 0,
+    decode: Decode = "auto",
+    boxes_of: Path | None = None,
+    say: Say = lambda text: None,
+    progress: Progress = lambda done, total: None,
+) -> Subject:
+    """Open the source, resolve the recipe and build the training, as `start_run` does; nothing is written.
+
+    Args:
+        spec: the source, as for `start_run`; so are all others but the next.
+        boxes_of: a run on the same images, whose boxes were found last.
+
+    Raises:
+        InputError: anything given that cannot be used.
+    """
+    told: list[str] = []
+
+    def tell(text: str) -> None:
+        if not text.startswith(f"{spec}: "):  # the summary, which the inspection gives itself
+            told.append(text)
+            say(text)
+
+    run = None if boxes_of is None else Run.open(boxes_of)  # before the images are read, which may take long
+    source, place = open_images(
+        spec, recipe, machine, labels=labels, test=test, seed=seed, decode=decode, say=tell, progress=progress
+    )
+    return subject_of(source, recipe, place, seed, run=run, said=tuple(told))
+
+
+def subject_of(
+    source: Source, recipe: Recipe, place: Place, seed: int, *, run: Run | None = None, said: tuple[str, ...] = ()
+) -> Subject:
+    """The subject that an opened source is; `run` has found boxes for its images.
+
+    Raises:
+        InputError: the recipe cannot be trained on these images, or the run holds no boxes of them.
+    """
+    recipe = resolve(recipe, source.train, place)
+    training = assemble(recipe, source.train, place, seed)
+    given = None if run is None else boxes_of_run(run, source)
+    kept, objects = _known(recipe, source.train, training.boxes, given)
+    about = given.boxes if given and recipe.crops.boxes == "found" else training.boxes
+    about = about if about is not None and about.ready else None
+    return Subject(source, recipe, training, place, seed, about, recipe.plan(about), kept, objects, said)
+
+
+def boxes_of_run(run: Run, source: Source) -> Known:
+    """The boxes that a run has found last for these very images.
+
+    Raises:
+        InputError: it has found none that can be read, or was trained on other images.
+    """
+    data = run.info.get("data", {})
+    for path in reversed(box_files(run)):
+        try:
+            with np.load(path, allow_pickle=False) as file:
+                table = torch.from_numpy(file["boxes"].astype(np.float32))
+                epoch, k = int(file["epoch"]), float(file["k"])
+            boxes = Boxes.unknown(len(table))
+            boxes.refresh(table, int(path.stem), epoch, k)
+        except UNREADABLE:
+            continue
+        same_pixels = data.get("side") == source.train.pixels.shape[-1]
+        if len(table) != len(source.train) or (same_pixels and data.get("fingerprint") != fingerprint(source)):
+            raise InputError(
+                f"the run {run.folder} found boxes for {len(table):,} other images than the {len(source.train):,} "
+                f"training images of {source.name}; give a run on these, and the labels, test and seed that it had"
+            )
+        return Known(boxes, f"the boxes that the run {run.name} found after epoch {epoch}")
+    raise InputError(
+        f"the run {run.folder} holds no boxes that can be read; give one that was trained with boxes found"
+    )
+
+
+def _known(
+    recipe: Recipe, images: ImageSet, table: Boxes | None, given: Known | None
+) -> tuple[Known | None, Known | None]:
+    """The boxes that crops are kept in, or could be; and those of the objects."""
+    own = None if images.boxes is None else Known(Boxes.known(images.boxes), "the boxes that the images came with")
+    objects = own or given
+    if recipe.crops.boxes in ("central", "whole") and table is not None:
+        return Known(table, f"{recipe.crops.boxes} boxes"), objects
+    return (own if recipe.crops.boxes == "known" else given or own), objects
