@@ -23,7 +23,7 @@ PACKAGES = (
 SIGMA = (0.1, 2.0)  # of MoCo v2's blur, pixels
 
 Transform = Callable[[Any], Any]
-Run = Callable[[], Tensor]
+Run = Callable[[], Tensor | list[Tensor]]
 
 
 def torchvision_pil(size: int, blur: float) -> Transform:
@@ -113,12 +113,13 @@ def available(makers: Mapping[str, Callable[[], Run]], shape: tuple[int, ...]) -
     for name, make in makers.items():
         try:
             run = make()
-            views = run()
+            made = run()
         except ImportError as error:
             print(f"left out: {name} ({error})")
             continue
-        if views.shape != shape or views.dtype != torch.float32:
-            raise RuntimeError(f"{name} made views of shape {tuple(views.shape)} and type {views.dtype}, not {shape}")
+        for views in [made] if isinstance(made, Tensor) else made:
+            if views.shape != shape or views.dtype != torch.float32:
+                raise RuntimeError(f"{name} made {views.dtype} of shape {tuple(views.shape)}, not float32 of {shape}")
         run()
         runs[name] = run
     return runs

@@ -66,12 +66,12 @@ def pairlens(files: list[str], size: int, blur: float, fast: bool) -> Run:
     augmentation, generator = Augmentation(blur=blur), torch.Generator().manual_seed(0)
     index, mean, std = torch.arange(len(files)), torch.tensor(MEAN), torch.tensor(STD)
 
-    def run() -> Tensor:
+    def run() -> list[Tensor]:
         decode._FAST_JPEG = fast
         draw = Draw(index, sizes, 0, 0, views=generator, features=generator)
         params = {name: augmentation.draw(draw) for name in ("query", "key")}
         cut = photographs.cut(index, {name: (p.crop, size) for name, p in params.items()}).result()
-        return torch.stack([render(cut[name], p, size, mean, std, cut=True) for name, p in params.items()])
+        return [render(cut[name], p, size, mean, std, cut=True) for name, p in params.items()]
 
     return run
 
@@ -79,9 +79,9 @@ def pairlens(files: list[str], size: int, blur: float, fast: bool) -> Run:
 def one_by_one(files: list[str], read: Callable[[str], Any], transform: Transform) -> Run:
     """Both views of each image, one image after the other."""
 
-    def run() -> Tensor:
+    def run() -> list[Tensor]:
         pairs = [(transform(image), transform(image)) for image in map(read, files)]
-        return torch.stack([torch.stack(views) for views in zip(*pairs, strict=True)])
+        return [torch.stack(views) for views in zip(*pairs, strict=True)]
 
     return run
 
@@ -124,7 +124,7 @@ def contenders(files: list[str], size: int, blur: float) -> dict[str, Callable[[
 
 def measure(files: list[str], size: int, blur: float, rounds: int) -> list[Result]:
     """Time every contender that imports, one batch a round each."""
-    runs = available(contenders(files, size, blur), (2, len(files), 3, size, size))
+    runs = available(contenders(files, size, blur), (len(files), 3, size, size))
     seconds = interleaved(runs, rounds)
     base = seconds.get(BASE, [float("nan")] * rounds)
     return [

@@ -108,6 +108,8 @@ def _resized(pixels: UInt8[np.ndarray, "H W 3"], span: Span, side: int) -> UInt8
     left, top, right, bottom = span
     part = pixels[top:bottom, left:right].copy()
     rows = torch.from_numpy(part.reshape(1, *part.shape)).permute(0, 3, 1, 2)  # strides that the fast kernel knows
+    if bottom - top > side:  # the kernel would begin with the columns, of all rows: three times the work for each
+        rows = F.interpolate(rows, (side, right - left), mode="bilinear", antialias=True)
     return F.interpolate(rows, (side, side), mode="bilinear", antialias=True).numpy()[0]
 
 
