@@ -1,155 +1,108 @@
 """Views per second on one core: pairlens against the augmentation libraries that are installed.
 
 Every contender starts from uint8 images in memory, in the form it expects (tensors, PIL images, arrays), and ends
-with one normalised float batch; drawing the parameters is included. The views are MoCo v2's without blur: crop .2-1,
-flip, jitter (.4, .4, .4, .1) with p .8, gray .2. Rounds are interleaved, so that a busy machine slows all alike, and
-times are processor time of the one thread. Under torch.compile (as on accelerators) nothing may depend on a value, so
-every adjustment is computed for every view: one graph, but on a CPU slower than eager.
-Run: `python benchmarks/views.py --sizes 32 224`.
+with one normalised float batch; drawing the parameters is included. The views are MoCo v2's, without blur and with it:
+crop .2-1, flip, jitter (.4, .4, .4, .1) with p .8, gray .2, blur with p .5, sigma .1-2 and a kernel of a tenth of the
+view. From cut views, pairlens leaves out crop and resize: its loader's workers have done them. Rounds are interleaved,
+so that a busy machine slows all alike, and times are processor time of the one thread. Under torch.compile (as on
+accelerators) nothing may depend on a value, so every adjustment is computed for every view: one graph, but on a CPU
+slower than eager.
+Run: `python benchmarks/views.py --sizes 32 224 --blur 0 0.5`.
 """
 
 import argparse
 import json
-import os
-import platform
 import statistics
-import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
-from importlib import import_module
-from importlib.metadata import PackageNotFoundError, version
+from functools import partial
 from pathlib import Path
+from typing import Any
 
+import contest
 import numpy as np
 import torch
+from contest import MEAN, SIGMA, STD, Run
 from PIL import Image
 from torch import Tensor
 
 from pairlens.draw import Draw
-from pairlens.environment import processor
 from pairlens.views.plans import Augmentation
-from pairlens.views.render import render
+from pairlens.views.render import blur_kernel, render
 
-MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 BASE = "torchvision, PIL"
-PACKAGES = ("torch", "torchvision", "pillow", "kornia", "albumentations", "opencv-python-headless", "lightly", "numpy")
-
-Run = Callable[[], Tensor]
 
 
 @dataclass(frozen=True)
 class Result:
-    """One contender at one size."""
+    """One contender at one size, with or without blur."""
 
     name: str
     size: int
+    blur: float  # probability
     views_per_second: float  # median over the rounds
     times_base: float  # median over the rounds of the ratio to torchvision on PIL images; NaN without it
 
 
-def pairlens_eager(images: Tensor, size: int) -> Run:
-    return _pairlens(images, size, render)
+def pairlens_eager(images: Tensor, size: int, blur: float) -> Run:
+    return _pairlens(images, size, blur, render)
 
 
-def pairlens_compiled(images: Tensor, size: int) -> Run:
-    return _pairlens(images, size, torch.compile(render, fullgraph=True))
+def pairlens_cut(images: Tensor, size: int, blur: float) -> Run:
+    cut = images[:, :, :size, :size].contiguous()
+    return _pairlens(cut, size, blur, partial(render, cut=True))
 
 
-def _pairlens(images: Tensor, size: int, draw_pixels: Callable[..., Tensor]) -> Run:
-    augmentation, generator = Augmentation(), torch.Generator().manual_seed(0)
+def pairlens_compiled(images: Tensor, size: int, blur: float) -> Run:
+    return _pairlens(images, size, blur, torch.compile(render, fullgraph=True))
+
+
+def _pairlens(images: Tensor, size: int, blur: float, draw_pixels: Callable[..., Tensor]) -> Run:
+    augmentation, generator = Augmentation(blur=blur, blur_sigma=SIGMA), torch.Generator().manual_seed(0)
     sizes = torch.tensor([images.shape[2:]]).repeat(len(images), 1)
     draw = Draw(torch.arange(len(images)), sizes, 0, 0, views=generator, features=generator)
     mean, std = torch.tensor(MEAN), torch.tensor(STD)
     return lambda: draw_pixels(images, augmentation.draw(draw), size, mean, std)
 
 
-def torchvision_pil(images: Tensor, size: int) -> Run:
-    from torchvision import transforms as T
-
-    transform = T.Compose(
-        [
-            T.RandomResizedCrop(size, scale=(0.2, 1.0)),
-            T.RandomHorizontalFlip(),
-            T.RandomApply([T.ColorJitter(0.4, 0.4, 0.4, 0.1)], p=0.8),
-            T.RandomGrayscale(p=0.2),
-            T.ToTensor(),
-            T.Normalize(MEAN, STD),
-        ]
-    )
-    pictures = [Image.fromarray(a) for a in _arrays(images)]
-    return lambda: torch.stack([transform(p) for p in pictures])
+def one_by_one(images: list[Any], transform: contest.Transform) -> Run:
+    return lambda: torch.stack([transform(image) for image in images])
 
 
-def torchvision_tensors(images: Tensor, size: int) -> Run:
-    from torchvision.transforms import v2
-
-    transform = v2.Compose(
-        [
-            v2.RandomResizedCrop(size, scale=(0.2, 1.0), antialias=True),
-            v2.RandomHorizontalFlip(),
-            v2.RandomApply([v2.ColorJitter(0.4, 0.4, 0.4, 0.1)], p=0.8),
-            v2.RandomGrayscale(p=0.2),
-            v2.ToDtype(torch.float32, scale=True),
-            v2.Normalize(MEAN, STD),
-        ]
-    )
-    singles = list(images.unbind())
-    return lambda: torch.stack([transform(image) for image in singles])
+def torchvision_pil(images: Tensor, size: int, blur: float) -> Run:
+    return one_by_one([Image.fromarray(a) for a in _arrays(images)], contest.torchvision_pil(size, blur))
 
 
-def lightly_pil(images: Tensor, size: int) -> Run:
-    from lightly.transforms.simclr_transform import SimCLRViewTransform
-
-    transform = SimCLRViewTransform(
-        input_size=size,
-        cj_bright=0.4,
-        cj_contrast=0.4,
-        cj_sat=0.4,
-        cj_hue=0.1,
-        min_scale=0.2,
-        gaussian_blur=0.0,
-        normalize={"mean": list(MEAN), "std": list(STD)},
-    )
-    pictures = [Image.fromarray(a) for a in _arrays(images)]
-    return lambda: torch.stack([transform(p) for p in pictures])
+def torchvision_tensors(images: Tensor, size: int, blur: float) -> Run:
+    return one_by_one(list(images.unbind()), contest.torchvision_tensor(size, blur))
 
 
-def kornia_batch(images: Tensor, size: int) -> Run:
+def lightly_pil(images: Tensor, size: int, blur: float) -> Run:
+    return one_by_one([Image.fromarray(a) for a in _arrays(images)], contest.lightly_pil(size, blur))
+
+
+def kornia_batch(images: Tensor, size: int, blur: float) -> Run:
     from kornia import augmentation as K
 
+    kernel = blur_kernel(size)
     transform = K.AugmentationSequential(
         K.RandomResizedCrop((size, size), scale=(0.2, 1.0)),
         K.RandomHorizontalFlip(),
         K.ColorJitter(0.4, 0.4, 0.4, 0.1, p=0.8),
         K.RandomGrayscale(p=0.2),
+        *([K.RandomGaussianBlur((kernel, kernel), SIGMA, p=blur)] if blur else []),
         K.Normalize(torch.tensor(MEAN), torch.tensor(STD)),
     )
     return lambda: transform(images.float().div_(255))
 
 
-def albumentations_arrays(images: Tensor, size: int) -> Run:
-    os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
-    import albumentations as A
-    from albumentations.pytorch import ToTensorV2
-
-    import_module("cv2").setNumThreads(0)
-    transform = A.Compose(
-        [
-            A.RandomResizedCrop((size, size), scale=(0.2, 1.0)),
-            A.HorizontalFlip(p=0.5),
-            A.ColorJitter((0.6, 1.4), (0.6, 1.4), (0.6, 1.4), (-0.1, 0.1), p=0.8),
-            A.ToGray(p=0.2),
-            A.Normalize(MEAN, STD),
-            ToTensorV2(),
-        ]
-    )
-    arrays = list(_arrays(images))
-    return lambda: torch.stack([transform(image=a)["image"] for a in arrays])
+def albumentations_arrays(images: Tensor, size: int, blur: float) -> Run:
+    return one_by_one(_arrays(images), contest.albumentations_array(size, blur))
 
 
-CONTENDERS = {
+CONTENDERS: dict[str, Callable[[Tensor, int, float], Run]] = {
     "pairlens": pairlens_eager,
+    "pairlens, from cut views": pairlens_cut,
     "pairlens, torch.compile": pairlens_compiled,
     BASE: torchvision_pil,
     "torchvision v2, uint8 tensors": torchvision_tensors,
@@ -172,34 +125,21 @@ def some_images(count: int, side: int) -> Tensor:
     return images.mul(255).clamp(0, 255).to(torch.uint8)
 
 
-def measure(size: int, batch: int, rounds: int, compiled: bool) -> list[Result]:
+def measure(size: int, blur: float, batch: int, rounds: int, compiled: bool) -> list[Result]:
     """Time every contender that imports, one batch a round each."""
     images = some_images(batch, size if size < 64 else round(size * 8 / 7))
-    runs: dict[str, Run] = {}
-    for name, make in CONTENDERS.items():
-        if make is pairlens_compiled and not compiled:
-            continue
-        try:
-            run = make(images, size)
-            views = run()
-        except ImportError as error:
-            print(f"left out: {name} ({error})")
-            continue
-        if views.shape != (batch, 3, size, size) or views.dtype != torch.float32:
-            raise RuntimeError(f"{name} made views of shape {tuple(views.shape)} and type {views.dtype}")
-        run()
-        runs[name] = run
-    seconds: dict[str, list[float]] = {name: [] for name in runs}
-    for _ in range(rounds):
-        for name, run in runs.items():
-            start = time.process_time()
-            run()
-            seconds[name].append(time.process_time() - start)
+    makers = {
+        name: partial(make, images, size, blur)
+        for name, make in CONTENDERS.items()
+        if compiled or make is not pairlens_compiled
+    }
+    seconds = contest.interleaved(contest.available(makers, (batch, 3, size, size)), rounds)
     base = seconds.get(BASE, [float("nan")] * rounds)
     return [
         Result(
             name,
             size,
+            blur,
             batch / statistics.median(spent),
             statistics.median(b / s for b, s in zip(base, spent, strict=True)),
         )
@@ -208,37 +148,25 @@ def measure(size: int, batch: int, rounds: int, compiled: bool) -> list[Result]:
 
 
 def table(results: list[Result]) -> str:
-    """The results as Markdown, one table a size."""
+    """The results as Markdown, a table for each size and probability of blur."""
     blocks = []
-    for size in dict.fromkeys(r.size for r in results):
+    for size, blur in dict.fromkeys((r.size, r.blur) for r in results):
         lines = [
-            f"### {size} x {size} pixels",
+            f"### {size} x {size} pixels, {f'blur {blur:g}' if blur else 'no blur'}",
             "",
             "| | views/s a core | times torchvision on PIL |",
             "|---|---:|---:|",
         ]
-        for r in sorted((r for r in results if r.size == size), key=lambda r: -r.views_per_second):
+        for r in sorted((r for r in results if (r.size, r.blur) == (size, blur)), key=lambda r: -r.views_per_second):
             lines.append(f"| {r.name} | {r.views_per_second:,.0f} | {r.times_base:.2f} |")
         blocks.append("\n".join(lines))
     return "\n\n".join(blocks)
 
 
-def environment() -> dict[str, str]:
-    """What was measured, and on what."""
-    found = {"date": datetime.now(UTC).date().isoformat(), "python": platform.python_version()}
-    found["processor"] = f"{processor()}, {torch.backends.cpu.get_cpu_capability()}, one thread of {os.cpu_count()}"
-    found["load"] = " ".join(f"{load:.1f}" for load in os.getloadavg()) + " (averages over 1, 5 and 15 minutes)"
-    for name in PACKAGES:
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            continue
-    return found
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--sizes", type=int, nargs="+", default=[32], help="sides of the views, pixels")
+    parser.add_argument("--blur", type=float, nargs="+", default=[0.0], help="probabilities of blur")
     parser.add_argument("--rounds", type=int, default=15)
     parser.add_argument("--batch", type=int, default=256, help="views a batch below 64 pixels; an eighth above")
     parser.add_argument("--compiled", action="store_true", help="also time pairlens under torch.compile")
@@ -249,8 +177,12 @@ def main() -> None:
     results: list[Result] = []
     for size in options.sizes:
         batch = options.batch if size < 64 else max(1, options.batch // 8)
-        results += measure(size, batch, options.rounds, options.compiled)
-    about = environment() | {"batch": f"{options.batch}; an eighth from 64 pixels on", "rounds": str(options.rounds)}
+        for blur in options.blur:
+            results += measure(size, blur, batch, options.rounds, options.compiled)
+    about = contest.environment() | {
+        "batch": f"{options.batch}; an eighth from 64 pixels on",
+        "rounds": str(options.rounds),
+    }
     if options.json:
         print(json.dumps({"environment": about, "results": [asdict(r) for r in results]}))
     else:

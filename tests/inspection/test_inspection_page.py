@@ -1,0 +1,106 @@
+"""The page as a reader meets it, and as text."""
+
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from reader import reading, undrawn
+from subjects import SMALL, made, opened
+
+from pairlens.data.images import Source
+from pairlens.errors import InputError
+from pairlens.inspection.page import page, write_inspection
+from pairlens.inspection.summary import lines, show
+from pairlens.inspection.whole import Inspection, inspect
+from pairlens.recipes.general import infomin, simclr
+from pairlens.settings import ContrastiveCrop, Views
+
+SECTIONS = ["glance", "found", "recipe", "views", "parameters", "overlap", "duplicates", "speed"]
+HOSTILE = "<img src=x onerror=hacked=1>"
+
+
+@pytest.fixture(scope="module")
+def whole(source: Source) -> Inspection:
+    """Of images with boxes, labels and copies; views of two sizes."""
+    recipe = simclr(**SMALL, views=Views(size=16, locals=2, local_size=8), crops=ContrastiveCrop(boxes="known"))
+    return inspect(made(source, recipe), seconds=0.02)
+
+
+@pytest.mark.parametrize(("width", "scheme"), [(1400, "light"), (380, "dark")])
+def test_every_section_is_shown(browser, whole: Inspection, tmp_path: Path, width: int, scheme: str) -> None:
+    with reading(browser, write_inspection(whole, tmp_path / "page.html"), width, scheme) as read:
+        assert [s.get_attribute("id") for s in read.query_selector_all("section.panel")] == SECTIONS
+        assert all(read.query_selector(f"#{name}").bounding_box()["height"] > 80 for name in SECTIONS)
+        assert read.query_selector(".notice") is None
+        assert undrawn(read) == 0
+        assert read.evaluate("document.documentElement.dataset.theme") == scheme
+        assert read.locator("#views .drawn").count() == 8
+        assert read.locator("#views .drawn:first-of-type .crop").count() == 3 * 4
+        assert read.locator("#views .drawn:first-of-type .box").count() == 3
+        assert read.locator("#duplicates .alike-group").count() == 2
+        assert read.evaluate("[...document.images].every(i => i.alt && i.src.startsWith('data:') && i.naturalWidth)")
+
+
+def test_hostile_names_do_nothing(browser, folder: Path, tmp_path: Path) -> None:
+    (folder / HOSTILE).mkdir()
+    for path in sorted((folder / "dogs").glob("*.jpg")):
+        path.rename(folder / HOSTILE / path.name)
+    (folder / HOSTILE / "broken.jpg").write_bytes(b"")
+    found = inspect(opened(folder, labels=True), seconds=None)
+    text = page(found)
+    # Without the policy, so that the escaping alone must hold.
+    (tmp_path / "page.html").write_text(
+        re.sub(r'<meta http-equiv="Content-Security-Policy"[^>]*>', "", text), encoding="utf-8"
+    )
+    with reading(browser, tmp_path / "page.html", 380) as read:
+        assert read.evaluate("window.hacked") is None
+        assert read.evaluate("document.querySelectorAll('[onerror], img[src=x]').length") == 0
+        assert HOSTILE in read.inner_text("#found")
+        assert HOSTILE in read.inner_text("#duplicates")
+    assert "\u202e" not in text
+
+
+def test_what_was_not_done_is_said(subject, tmp_path: Path) -> None:
+    text = page(inspect(subject, duplicates=False, seconds=None))
+    assert "Not looked for, as <code>--no-duplicates</code> asks." in text
+    assert "Not measured, as <code>--no-speed</code> asks." in text
+    with pytest.raises(InputError, match="the page cannot be written"):
+        write_inspection(inspect(subject, duplicates=False, seconds=None), tmp_path)
+
+
+def test_the_same_seed_gives_the_same_page(source: Source) -> None:
+    first, again, other = (page(inspect(made(source, seed=seed), seconds=None)) for seed in (0, 0, 3))
+    assert first == again != other
+
+
+@pytest.mark.parametrize("kind", ["three images", "no test, no labels", "one size", "patches", "files"])
+def test_any_set_and_any_views_have_a_page(source: Source, folder: Path, kind: str) -> None:
+    train = source.train
+    bare = replace(train, boxes=None, labels=None, classes=(), names=[f"train/{i:05}" for i in range(40)])
+    few = {"optimisation": replace(SMALL["optimisation"], batch=2), "network": SMALL["network"]}
+    subject = {
+        "three images": lambda: made(Source("few", bare.rows(torch.arange(3))), simclr(**few, views=Views(size=16))),
+        "no test, no labels": lambda: made(Source("bare", bare)),
+        "one size": lambda: made(Source("square", replace(train, sizes=torch.full((40, 2), 24)))),
+        "patches": lambda: made(source, infomin(**SMALL, views=Views(size=32, randaugment=2))),
+        "files": lambda: opened(folder, decode="always"),
+    }[kind]()
+    text = page(inspect(subject, seconds=0.01))
+    assert text.count('class="panel"') == len(SECTIONS)
+    words = re.sub(r"<script.*?</script>|base64,[^\"')]*", "", text, flags=re.DOTALL)
+    assert not re.search(r"\bnan\b", words, re.IGNORECASE)
+
+
+def test_the_terminal_tells_the_same_facts(whole: Inspection, capsys: pytest.CaptureFixture[str]) -> None:
+    from rich.console import Console
+
+    told = dict(lines(whole))
+    assert list(told) == ["images", "training", "views", "overlap", "speed"]
+    assert "40 training images, 2 to test on, 3 classes" in told["images"]
+    assert told["views"].startswith("2 of 16 px, 2 of 8 px")
+    assert told["training"].startswith("simclr: 2 epochs of 5 steps, batch 8, ")
+    assert "Random crop" in told["overlap"]
+    show(replace(whole, warnings=("[bold]no markup[/bold]",)), Console(width=200))
+    assert "! [bold]no markup[/bold]" in capsys.readouterr().out
