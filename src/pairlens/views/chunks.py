@@ -3,7 +3,7 @@
 B images of the batch, R of them, S pixels of a view's side, H x W pixels of a stored image.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import cache, partial
 
 import torch
@@ -32,25 +32,42 @@ def render_chunks(
     std: Float[Tensor, "3"] | None,
     cut: bool,
 ) -> Float[Tensor, "B 3 S S"]:
-    """What `render` returns, on the CPU. Images are taken by the order of their jitter, so that neighbours share it."""
+    """What `render` returns, on the CPU. Views are taken in such an order that neighbours share most work.
+
+    Blur follows normalisation, with which it commutes: its weights sum to 1.
+    """
     _keep_freed_memory()
+    operated = params.operations.shape[1] > 0
     by_order = _by_order(params)
     drawn = params.rows(by_order)
     height, width = images.shape[2:]
     taps = () if cut else crop_taps(drawn.crop, drawn.flip, height, width, size)
     views = torch.empty(len(images), 3, size, size)
-    step = max(1, CHUNK_PIXELS // size**2)
-    for first in range(0, len(images), step):
-        chunk = slice(first, first + step)
+    for chunk in _chunks(len(images), size):
         part = images.index_select(0, by_order[chunk])
         if cut:
             _change_(part, drawn.flip[chunk], partial(torch.flip, dims=(3,)))
             view = part.float().mul_(1 / 255)
         else:
             view = crop_resize(part, *(Taps(rows[chunk], weights[chunk]) for rows, weights in taps))
-        view = _augment(view, drawn.rows(chunk))
-        _put_(views, by_order[chunk], normalize_(view, mean, std))
+        view = _adjust(view, drawn.rows(chunk))
+        if not operated:
+            _change_(view, drawn.gray[chunk], _gray)
+            normalize_(view, mean, std)
+        _put_(views, by_order[chunk], view)
+    _blur_(views, params.blur)
+    if operated:
+        for chunk in _chunks(len(images), size):
+            view = apply_operations(views[chunk], params.operations[chunk], params.magnitudes[chunk])
+            _change_(view, params.gray[chunk], _gray)
+            views[chunk] = normalize_(view, mean, std)
     return views
+
+
+def _chunks(count: int, size: int) -> Iterator[slice]:
+    """As many of `count` views as are worked on at a time."""
+    step = max(1, CHUNK_PIXELS // size**2)
+    return (slice(first, first + step) for first in range(0, count, step))
 
 
 def _by_order(params: ViewParams) -> Integer[Tensor, "B"]:
@@ -60,23 +77,23 @@ def _by_order(params: ViewParams) -> Integer[Tensor, "B"]:
     return key.masked_fill_(~params.jittered, 4 * 256).argsort()
 
 
-def _augment(view: Float[Tensor, "B 3 S S"], drawn: ViewParams) -> Float[Tensor, "B 3 S S"]:
-    """All that follows crop and flip, on views whose jittered ones come first; `view` is overwritten."""
+def _adjust(view: Float[Tensor, "B 3 S S"], drawn: ViewParams) -> Float[Tensor, "B 3 S S"]:
+    """Turn and jitter views whose jittered ones come first; `view` is overwritten."""
     if drawn.rotation.any():
         for turns in range(1, 4):
             _change_(view, drawn.rotation == turns, partial(torch.rot90, k=turns, dims=(2, 3)))
     jittered = slice(int(drawn.jittered.sum()))
     jitter_(view[jittered], drawn.factors[jittered], drawn.order[jittered])
-    operated = drawn.operations.shape[1] > 0
-    if not operated:
-        _change_(view, drawn.gray, _gray)
-    blurred = drawn.blur > 0
-    sigma, kernel = drawn.blur[blurred], blur_kernel(view.shape[3])
-    _change_(view, blurred, partial(blur_by_sums, sigma=sigma, kernel=kernel))
-    if operated:
-        view = apply_operations(view, drawn.operations, drawn.magnitudes)
-        _change_(view, drawn.gray, _gray)
     return view
+
+
+def _blur_(views: Float[Tensor, "B 3 S S"], sigma: Float[Tensor, "B"]) -> None:
+    """Blur views in place, those of like deviations together, so that few are blurred more widely than they need."""
+    size = views.shape[3]
+    rising = sigma.argsort()[int((sigma == 0).sum()) :]
+    for chunk in _chunks(len(rising), size):
+        rows = rising[chunk]
+        _put_(views, rows, blur_by_sums(views.index_select(0, rows), sigma[rows], blur_kernel(size)))
 
 
 def _gray(view: Float[Tensor, "R 3 S S"]) -> Float[Tensor, "R 3 S S"]:
