@@ -1,6 +1,7 @@
 """Evaluating a run as a user means it: from a run folder to accuracies beside their baselines, kept in the folder."""
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -11,6 +12,7 @@ from pairlens.environment import apply
 from pairlens.errors import InputError
 from pairlens.evaluate.nearest import neighbour_arrays
 from pairlens.evaluate.protocol import EPOCHS, NAMES, Solver, evaluate
+from pairlens.judge import judge_crops, lines, open_judgement
 from pairlens.place import find_place
 from pairlens.record.checkpoint import checkpoints, load_encoder, step_of
 from pairlens.record.disk import write_arrays
@@ -27,6 +29,7 @@ def assess(
     epochs: int = EPOCHS,
     seed: int = 0,
     baselines: bool = True,
+    classifier: Path | None = None,
     say: Say = print,
     progress: Callable[[str, int, int], None] = lambda what, done, total: None,
 ) -> dict[str, Any]:
@@ -34,7 +37,8 @@ def assess(
 
     A finished run's encoder is taken, or else that of its newest checkpoint. `solver` and `epochs` are those of
     the linear read-out, as `pairlens.evaluate.protocol.evaluate` says. Without `baselines` the encoder alone is
-    measured, which is much faster where there are many images.
+    measured, which is much faster where there are many images. With the folder of a supervised run as `classifier`
+    the run's crops are judged by it first, which writes `semantics.json` (`pairlens.judge`).
 
     Raises:
         InputError: there is nothing to evaluate yet, weights are damaged, the source has changed, or it
@@ -46,7 +50,13 @@ def assess(
     apply(place)
     encoder = untrained_encoder(recipe.network, place.precision, call["seed"], info["size"])
     step = load_trained(run, encoder)
+    judgement = None if classifier is None else open_judgement(run, recipe, classifier, place)
     source = open_run_source(run, say, lambda done, total: progress("reading images", done, total))
+    if judgement is not None:
+        judged = judge_crops(
+            judgement, source, seed=seed, progress=lambda done, total: progress("judging crops", done, total)
+        )
+        say(lines(judged))
     random_encoder = (
         untrained_encoder(recipe.network, place.precision, call["seed"], info["size"]) if baselines else None
     )

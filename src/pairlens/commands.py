@@ -148,6 +148,7 @@ def evaluate(argv: list[str]) -> int:
         linear_epochs: int = 100,
         seed: int = 0,
         baselines: bool = True,
+        classifier: Path | None = None,
     ) -> int:
         """Measure kNN and linear accuracy against raw pixels and the randomly initialised encoder; write the report.
 
@@ -158,6 +159,8 @@ def evaluate(argv: list[str]) -> int:
             linear_epochs: of sgd; fewer than the papers' 100 take less time.
             seed: of the read-out and of the examples shown.
             baselines: measure raw pixels and the untrained encoder, too, which takes most of the time.
+            classifier: the folder of a supervised run that judges this run's crops, too: how much of the images'
+                classes is in them, against how far apart they are (for runs with boxes).
         """
         from pairlens.assess import assess, table
 
@@ -168,6 +171,7 @@ def evaluate(argv: list[str]) -> int:
             epochs=linear_epochs,
             seed=seed,
             baselines=baselines,
+            classifier=classifier,
             say=console.say,
             progress=console.advance,
         )

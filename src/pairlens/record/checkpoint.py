@@ -112,13 +112,21 @@ def load_encoder(path: Path, encoder: nn.Module, prefix: str = "") -> None:
     Raises:
         InputError: the file is missing, truncated, or of another encoder.
     """
-    weights = {k.removeprefix(prefix): v for k, v in _tensors(path).items() if k.startswith(prefix)}
     try:
-        encoder.load_state_dict(weights)
+        encoder.load_state_dict(weights_below(path, prefix))
     except RuntimeError as error:
         raise InputError(
             f"{path} holds the weights of another encoder than the run's; evaluate the run it is from"
         ) from error
+
+
+def weights_below(path: Path, prefix: str) -> dict[str, Tensor]:
+    """The part of a checkpoint's weights whose names begin with `prefix`, without it; empty where there is none.
+
+    Raises:
+        InputError: the file is missing, truncated or damaged.
+    """
+    return {k.removeprefix(prefix): v for k, v in _tensors(path).items() if k.startswith(prefix)}
 
 
 def save_encoder(path: Path, encoder: nn.Module) -> None:

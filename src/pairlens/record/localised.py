@@ -12,6 +12,8 @@ sizes           [E, 2]: height and width of the originals, pixels
 heat            [E, h, w] float16 in [0, 1]
 """
 
+import zipfile
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -20,10 +22,17 @@ from jaxtyping import Float, Int64
 from torch import Tensor
 
 from pairlens.data.images import ImageSet
+from pairlens.errors import InputError
 from pairlens.record.disk import write_arrays, writing
-from pairlens.views.boxes import Refresh
+from pairlens.record.run import Run
+from pairlens.views.boxes import Boxes, Refresh
 
 EXAMPLES = 12
+
+UNREADABLE = (
+    *(OSError, ValueError, KeyError, IndexError, TypeError, EOFError, MemoryError),
+    *(NotImplementedError, RuntimeError, zipfile.BadZipFile, zlib.error, InputError),
+)  # what a damaged .npz makes its reader raise
 
 
 def examples(count: int) -> Int64[Tensor, "E"]:
@@ -60,3 +69,18 @@ def write_boxes(
     with writing(path):
         path.parent.mkdir(exist_ok=True)
         write_arrays(path, arrays)
+
+
+def last_boxes(run: Run) -> Boxes | None:
+    """The boxes of the last refresh that can be read, its only one in their history; None without any."""
+    files = [path for path in run.box_files() if path.stem.isdecimal()]
+    for path in sorted(files, key=lambda path: int(path.stem), reverse=True):
+        try:
+            with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
+                table = torch.from_numpy(file["boxes"].astype(np.float32))
+                boxes = Boxes.unknown(len(table))
+                boxes.refresh(table, int(file["step"]), int(file["epoch"]), float(file["k"]))
+        except UNREADABLE:
+            continue
+        return boxes
+    return None

@@ -13,6 +13,7 @@ checkpoints/        step-00000100/ {weights.safetensors, state.safetensors, stat
 encoder.safetensors the trained encoder alone, with torchvision's names
 evaluation.json     what `pairlens evaluate` found
 neighbours.npz      nearest neighbours of some test images, for the report
+semantics.json      what a classifier makes of the run's crops (`pairlens evaluate --classifier`)
 
 A run that was observed in somebody else's loop (`observed.py`) says `"observed": true` in its run.json, which is
 written again when there are more negatives than before. Beside it lie status.json, events.jsonl, statistics.npy and
@@ -95,6 +96,12 @@ class Run:
     def evaluation(self) -> dict[str, Any] | None:
         """evaluation.json, where the run was evaluated."""
         path = self.folder / "evaluation.json"
+        return _json(path) if path.exists() else None
+
+    @cached_property
+    def semantics(self) -> dict[str, Any] | None:
+        """semantics.json, where a classifier judged the run's crops."""
+        path = self.folder / "semantics.json"
         return _json(path) if path.exists() else None
 
     @cached_property

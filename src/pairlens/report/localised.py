@@ -3,8 +3,6 @@
 N images of the set, E of them as examples, H x W stored pixels, h x w positions of a heat map.
 """
 
-import zipfile
-import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,16 +12,11 @@ import numpy as np
 import torch
 from jaxtyping import Float, Int, UInt8
 
-from pairlens.errors import InputError
+from pairlens.record.localised import UNREADABLE
 from pairlens.record.run import Run
 from pairlens.views.boxes import Boxes, Refresh, useless
 
 KINDS = ("found", "central", "whole", "known")
-UNREADABLE = (
-    *(OSError, ValueError, KeyError, IndexError, TypeError, EOFError, MemoryError),
-    *(NotImplementedError, RuntimeError, zipfile.BadZipFile, zlib.error, InputError),
-)  # what a damaged .npz makes its reader raise
-
 ANYWHERE = "This run's crops fall anywhere in their images; `--boxes found` keeps them about the objects."
 BROKEN = "The boxes that were found cannot be read: the files in boxes/ are damaged."
 
