@@ -18,7 +18,7 @@ class Advice:
     workers: int | None  # None where no files are decoded while training
     threads: int | None  # None on a GPU
     images: float  # a second, that a training is expected to take
-    limit: str  # "files", "views" or "encoder": what takes the longest
+    limit: str  # "files", "views" or "encoder": what keeps it from being faster
 
     @property
     def sentence(self) -> str:
@@ -70,12 +70,17 @@ def at(rates: Mapping[int, float], number: int) -> float:
 
 
 def _together(speed: Speed, workers: int, threads: int) -> float:
-    alone = 1 / (1 / at(speed.views, threads) + 1 / at(speed.encoder, threads))
-    return min(alone, at(speed.files, workers)) if speed.files else alone
+    taken = _taken(speed, threads)
+    return min(taken, at(speed.files, workers)) if speed.files else taken
+
+
+def _taken(speed: Speed, threads: int) -> float:
+    """The rate at which images are rendered and trained on where they never have to be waited for."""
+    return 1 / (1 / at(speed.views, threads) + 1 / at(speed.encoder, threads))
 
 
 def _limit(speed: Speed, workers: int, threads: int) -> str:
-    views, encoder = at(speed.views, threads), at(speed.encoder, threads)
-    if speed.files and at(speed.files, workers) < 1 / (1 / views + 1 / encoder):
+    """What more of would help: files only where their rate is missed, not where workers were chosen to be just enough."""
+    if speed.files and at(speed.files, workers) < ENOUGH * _taken(speed, threads):
         return "files"
-    return "views" if views < encoder else "encoder"
+    return "views" if at(speed.views, threads) < at(speed.encoder, threads) else "encoder"
