@@ -250,7 +250,7 @@ def test_fixed_boxes_are_shown_on_recorded_samples(tmp_path: Path, kind: str, sa
     random_, localised, _ = (way.fallen for way in computed.ways)
     assert (kind == "whole") == np.array_equal(random_.density, localised.density)
     sections = _localisation([Run.open(run)], ["r"])
-    assert [section.anchor for section in sections] == ["crops"]
+    assert [section.anchor for section in sections] == ["crops", "semantics"]
     text = sections[0].content
     assert f"Drawn for this page from {said}" in text
     assert ("localisation alone changes nothing" in text) == (kind == "whole")
@@ -373,7 +373,7 @@ def test_older_runs_have_none_of_these_sections(tmp_path: Path, arguments: objec
 
 def test_damaged_arguments_cost_only_their_panel(tmp_path: Path) -> None:
     run = fake_run.localise(fake_run.make(tmp_path / "r", steps=60), crop=(0.0, 4.0))
-    found, fallen = _localisation([Run.open(run)], ["r"])
+    found, fallen, _ = _localisation([Run.open(run)], ["r"])
     text = found.content + fallen.content
     assert text.count("This cannot be shown") == 1
     assert "crop&#x27;s scale" in text

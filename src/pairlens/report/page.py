@@ -22,6 +22,7 @@ from pairlens.report.panels import (
     neighbours,
     probes,
     run_table,
+    semantics,
     throughput,
     verdict,
 )
@@ -140,7 +141,13 @@ def _localisation(opened: Sequence[Run], names: Sequence[str]) -> list[Section]:
         "Bright is where centres of crops are dense. Fewer pairs should miss the object, without becoming all alike.",
         each(opened, names, crops.compute, lambda d, _: crops.draw(d)) if kinds != {None} else Html(""),
     )
-    return [section for section in (found, fallen) if section.content]
+    judged = Section(
+        "semantics",
+        "Semantics against variance",
+        "Crops should show what the image is of, and the two of a pair should differ: higher curves are better.",
+        each(opened, names, semantics.compute, lambda d, _: semantics.draw(d)) if kinds != {None} else Html(""),
+    )
+    return [section for section in (found, fallen, judged) if section.content]
 
 
 def _accuracy(opened: Sequence[Run], names: Sequence[str]) -> Html:
