@@ -1,4 +1,4 @@
-"""Lengths of time in words."""
+"""Lengths of time in words, and words on what takes long."""
 
 import math
 
@@ -7,7 +7,8 @@ import pytest
 import pairlens.console
 import pairlens.report.panels.run_table
 import pairlens.report.panels.verdict
-from pairlens.words import duration
+from pairlens import words
+from pairlens.words import duration, patient
 
 
 @pytest.mark.parametrize(
@@ -31,3 +32,14 @@ def test_durations(seconds: float, said: str) -> None:
 def test_terminal_and_report_say_it_alike() -> None:
     for module in (pairlens.console, pairlens.report.panels.run_table, pairlens.report.panels.verdict):
         assert module.duration is duration
+
+
+def test_what_takes_long_is_spoken_of_now_and_then(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 100.0
+    monkeypatch.setattr(words.time, "monotonic", lambda: now)
+    said: list[str] = []
+    tell = patient(said.append, str)
+    for second in range(60):
+        now = 100.0 + second
+        tell(second)
+    assert said == ["2", "6", "14", "24", "34", "44", "54"]

@@ -1,14 +1,15 @@
 """Put a recipe, a source of images and a machine together: choose what was left open, then build the training."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
 import torch
-from torch import nn
+from jaxtyping import Float
+from torch import Tensor, nn
 
 from pairlens.data.images import ImageSet
 from pairlens.data.loader import make_loader
@@ -32,6 +33,8 @@ from pairlens.views.plans import view_sizes
 from pairlens.views.render import render
 
 T = TypeVar("T")
+Colours = tuple[Float[Tensor, "3"], Float[Tensor, "3"]]
+"""The channels' mean and standard deviation, in [0, 1] units."""
 USUAL: Mapping[OptimizerName, tuple[float, float]] = {"sgd": (0.12, 5e-4), "adamw": (4e-3, 1e-4), "lars": (0.3, 1e-6)}
 """Learning rate for a batch of 256, and weight decay: lightly's CIFAR-10 benchmark; ours with resnet8w; SimCLR's."""
 PURPOSES = ("weights", "order", "views", "features", "queue")
@@ -102,8 +105,12 @@ def _resolve_network(network: Network, usual: Network, size: int, gpu: bool) -> 
     )
 
 
-def assemble(recipe: Recipe, images: ImageSet, place: Place, seed: int) -> Training:
+def assemble(
+    recipe: Recipe, images: ImageSet, place: Place, seed: int, measure: Callable[[], Colours] | None = None
+) -> Training:
     """Build the training that a resolved recipe describes; the same seed gives the same training.
+
+    `measure` gives the pixels' mean and standard deviation where they are known, or to be told of.
 
     Raises:
         InputError: an argument that nothing can be built with.
@@ -139,7 +146,7 @@ def assemble(recipe: Recipe, images: ImageSet, place: Place, seed: int) -> Train
         "steps": step_decay(lr, (round(0.6 * steps), round(0.8 * steps)), warmup=warmup),
         "constant": constant(lr, warmup),
     }
-    mean, std = images.mean_std()
+    mean, std = (measure or images.mean_std)()
     if place.compile:
         method.online.encoder.compile()
     return Training(

@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from pairlens.data import files as files_module
+from pairlens import words
 from pairlens.data.files import list_files, printable, walk
 from pairlens.errors import InputError
 
@@ -13,6 +13,10 @@ def put(root, *names):
     for name in names:
         (root / name).parent.mkdir(parents=True, exist_ok=True)
         (root / name).write_bytes(b"x")
+
+
+def quiet(text):
+    """Say nothing."""
 
 
 def listed(root, say=lambda text: None) -> list[str]:
@@ -44,9 +48,12 @@ def test_a_long_listing_tells_how_far_it_is(tmp_path, monkeypatch):
     said = []
     list_files(tmp_path, said.append)
     assert said == []
-    monkeypatch.setattr(files_module, "TOLD", 0.0)
+    monkeypatch.setattr(words, "PATIENCE", 0.0)
     list_files(tmp_path, said.append)
-    assert said == [f"listing files in {tmp_path}: {count} images so far" for count in ("1,024", "2,048")]
+    assert said == [f"listing files in {tmp_path}: {count:,} images so far" for count in range(64, 2101, 64)]
+    said.clear()
+    assert len([*list_files(tmp_path, quiet).stamps(said.append)]) == 2100
+    assert said[-1] == f"looking at the files' dates in {tmp_path}: 2,100 of 2,100 so far"
 
 
 def test_links_are_followed_and_loops_are_not(tmp_path):
@@ -99,9 +106,12 @@ def test_stamps_name_size_and_time(tmp_path):
     os.utime(tmp_path / "a.png", ns=(5, 77))
     found = list_files(tmp_path, lambda text: None)
     (tmp_path / "b.png").unlink()
-    assert [*found.stamps()] == [("a.png", 1, 77), ("b.png", 0, 0)]
+    assert [*found.stamps(quiet)] == [("a.png", 1, 77), ("b.png", 0, 0)]
 
 
 def test_printable_names():
     assert printable("größe/猫.png") == "größe/猫.png"
     assert printable(os.fsdecode(b"a\xff.png")) == "a\ufffd.png"
+    assert printable("a\nb\x1b[31m\x9b.png") == "a\ufffdb\ufffd[31m\ufffd.png"
+    assert printable("non\u00a0breaking.png") == "non\u00a0breaking.png"
+    assert printable("\udcc3\udca9\n.png") == "\u00e9\ufffd.png"

@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from pairlens import words
 from pairlens.data import images as images_module
 from pairlens.data.images import ImageSet
 
@@ -38,3 +39,12 @@ def test_few_images_are_copied_at_a_time(monkeypatch):
     monkeypatch.setattr(images_module, "_histogram", lambda pixels: taken.append(pixels.shape) or real(pixels))
     image_set().mean_std()
     assert [shape[0] for shape in taken] == [64, 64, 22]
+
+
+def test_slow_measuring_is_told(monkeypatch):
+    said = []
+    image_set().mean_std(say=said.append)
+    assert said == []
+    monkeypatch.setattr(words, "PATIENCE", 0.0)
+    image_set().mean_std(say=said.append)
+    assert said == [f"measuring the images' colours: {done} of 150" for done in (0, 64, 128)]

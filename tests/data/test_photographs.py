@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from pairlens.data import choice, folder, photographs
+from pairlens.data import images as images_module
 from pairlens.data.cut import View, cut_file
 from pairlens.data.fingerprint import fingerprint
 from pairlens.data.images import Source
@@ -84,6 +85,16 @@ class TestInThePlaceOfPixels:
         assert isinstance(some.pixels, Photographs)
         assert some.pixels.shape == (3, 3, 16, 16)
         assert torch.equal(some.pixels[:], files.pixels[torch.tensor([4, 1, 4])])
+
+    def test_fewer_are_decoded_to_measure_their_colours(self, root, monkeypatch):
+        looked, real = [], photographs.decode_file
+        monkeypatch.setattr(photographs, "decode_file", lambda path, side: looked.append(path) or real(path, side))
+        monkeypatch.setattr(images_module, "DECODED", 5)
+        images = opened(root).train
+        images.mean_std()
+        assert len(looked) == 5
+        images.mean_std(9)
+        assert len(looked) == 14
 
     def test_labels_and_the_held_out_fifth(self, root):
         files, store = (open_source(str(root), decode=mode, labels=True) for mode in ("always", "once"))
@@ -279,6 +290,12 @@ class TestOpening:
         train = opened(root).train
         assert train.skipped == (("a/02.png", "FileNotFoundError: No such file or directory"),)
         assert len(train) == COUNT - 1
+
+    def test_the_folder_is_searched_for_parts_once(self, root, monkeypatch):
+        asked, real = [], folder._entries
+        monkeypatch.setattr(folder, "_entries", lambda place: asked.append(place) or real(place))
+        opened(root)
+        assert asked == [root]
 
     def test_names_that_are_no_text_are_read(self, root):
         self.broken(root)

@@ -4,12 +4,14 @@ n files of one part.
 """
 
 import os
-import time
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from pairlens.data.parallel import READERS, TOLD, each
 from pairlens.errors import InputError
+from pairlens.words import patient
 
 EXTENSIONS = frozenset(
     f".{kind}"
@@ -18,7 +20,7 @@ EXTENSIONS = frozenset(
         *("ppm", "pgm", "pbm", "pnm", "tga", "jp2", "avif"),
     )
 )
-TOLD = 5.0  # seconds between two words on a listing that takes long
+CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")  # would break a line, or steer a terminal
 
 Skipped = tuple[str, str]
 """A file or folder and the reason why it could not be read."""
@@ -43,15 +45,19 @@ class Files:
         classes = self.classes and [self.classes[i] for i in rows]
         return Files(self.root, [self.names[i] for i in rows], classes, self.skipped)
 
-    def stamps(self) -> Iterator[tuple[str, int, int]]:
+    def stamps(self, say: Say) -> Iterator[tuple[str, int, int]]:
         """Each file's name, bytes and time of modification in ns; zeros for those that are gone."""
-        for name in self.names:
+        root = os.fspath(self.root)
+
+        def stamp(name: str) -> tuple[str, int, int]:
             try:
-                found = os.stat(os.path.join(self.root, name))
+                found = os.stat(f"{root}/{name}")
             except OSError:
-                yield name, 0, 0
-            else:
-                yield name, found.st_size, found.st_mtime_ns
+                return name, 0, 0
+            return name, found.st_size, found.st_mtime_ns
+
+        tell = patient(say, lambda done: f"looking at the files' dates in {root}: {done:,} of {len(self):,} so far")
+        return each(stamp, self.names, lambda done, total: tell(done), READERS)
 
 
 def list_files(root: Path, say: Say) -> Files:
@@ -107,8 +113,11 @@ def is_image_name(name: str) -> bool:
 
 
 def printable(name: str) -> str:
-    """A file name that any JSON or HTML can hold: bytes that are no UTF-8 become replacement characters."""
-    return name if name.isascii() else os.fsencode(name).decode("utf-8", "replace")
+    """A file name that any terminal, JSON or HTML can hold.
+
+    Bytes that are no UTF-8, ends of lines and other control characters become replacement characters.
+    """
+    return name if name.isprintable() else CONTROL.sub("\ufffd", os.fsencode(name).decode("utf-8", "replace"))
 
 
 def _leads_to(entry: os.DirEntry[str], kind: Callable[[os.DirEntry[str]], bool]) -> bool:
@@ -124,10 +133,9 @@ def _is_file_or_nothing(entry: os.DirEntry[str]) -> bool:
 
 
 def _telling(names: Iterator[str], root: Path, say: Say) -> Iterator[str]:
-    """The same names; tells every few seconds how many there are."""
-    told = time.monotonic()
+    """The same names; tells now and then how many there are."""
+    tell = patient(say, lambda count: f"listing files in {root}: {count:,} images so far")
     for count, name in enumerate(names, 1):
-        if count % 1024 == 0 and time.monotonic() - told >= TOLD:
-            say(f"listing files in {root}: {count:,} images so far")
-            told = time.monotonic()
+        if count % TOLD == 0:
+            tell(count)
         yield name

@@ -4,7 +4,7 @@ N images of one part, n files of a sample, S pixels of the stored side.
 """
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,9 +16,9 @@ from torch import Tensor
 
 from pairlens.data.choice import Wish, choose
 from pairlens.data.decode import Decoded, Unreadable, decode_all, peek_sizes, read_size
-from pairlens.data.files import Files, is_image_name, list_files, printable, walk
+from pairlens.data.files import Files, Say, is_image_name, list_files, printable, walk
 from pairlens.data.images import ImageSet, Source
-from pairlens.data.parallel import Progress, cores, each
+from pairlens.data.parallel import READERS, Progress, cores, each
 from pairlens.data.photographs import Photographs
 from pairlens.data.split import hold_out
 from pairlens.data.store import cache_key, is_kept, keep, remember
@@ -27,7 +27,6 @@ from pairlens.errors import InputError
 TRAIN = ("train", "training")
 TEST = ("test", "testing", "val", "validation", "valid")  # the first that is there is the test part
 SAMPLE = 200  # files whose headers are read to learn the images' sizes
-READERS = 16  # threads that read headers: slow disks serve many at a time
 
 
 def open_folder(
@@ -37,7 +36,7 @@ def open_folder(
     labels: bool,
     wish: Wish,
     split: int | None,
-    say: Callable[[str], None],
+    say: Say,
     progress: Progress,
 ) -> Source:
     """Open a folder of images, or one with `train` and `test` (or `val`, `validation`) below it.
@@ -50,7 +49,8 @@ def open_folder(
     Raises:
         InputError: no image file is there, none can be decoded, or labels were asked and cannot be had.
     """
-    train_root, test_root = _part(root, TRAIN), _part(root, TEST)
+    folders = {name.lower(): root / name for name, folder in _entries(root) if folder}
+    train_root, test_root = (next((folders[n] for n in names if n in folders), None) for names in (TRAIN, TEST))
     if train_root and test_root:
         _say_left_out(root, [train_root, test_root], say)
         train, test = list_files(train_root, say), list_files(test_root, say)
@@ -68,22 +68,17 @@ def open_folder(
             if split is not None:
                 train, test = _divided(train, split)
     parts = [part for part in (train, test) if part]
-    choice = choose(wish, _some_sizes(train, wish.view), sum(map(len, parts)), lambda side: _are_kept(parts, side))
+    choice = choose(wish, _some_sizes(train, wish.view), sum(map(len, parts)), lambda side: _are_kept(parts, side, say))
     if choice.sentence:
         say(choice.sentence)
     classes = tuple(sorted(set(train.classes or ()) - {""}))
     sets = [
-        _decode(part, choice.side, classes, progress)
+        _decode(part, choice.side, classes, progress, say)
         if choice.once
-        else _look(part, choice.side, classes, progress, wish.workers)
+        else _look(part, choice.side, classes, progress, say, wish.workers)
         for part in parts
     ]
     return Source(name, *sets)
-
-
-def _part(root: Path, wanted: tuple[str, ...]) -> Path | None:
-    found = {name.lower(): Path(root, name) for name, folder in _entries(root) if folder}
-    return next((found[name] for name in wanted if name in found), None)
 
 
 def _entries(root: Path) -> list[tuple[str, bool]]:
@@ -98,7 +93,7 @@ def _only_part(files: Files, part: Path | None) -> Path | None:
     return part if part and deep == {part.name} else None
 
 
-def _say_left_out(root: Path, parts: list[Path], say: Callable[[str], None]) -> None:
+def _say_left_out(root: Path, parts: list[Path], say: Say) -> None:
     """Tell of images that lie beside the parts and are therefore not read."""
     read = [part.name for part in parts]
     beside = [(name, folder) for name, folder in _entries(root) if not name.startswith(".") and name not in read]
@@ -114,7 +109,7 @@ def _in_classes(files: Files) -> bool:
     return all("/" in name for name in files.names)
 
 
-def _labelled(files: Files, say: Callable[[str], None]) -> Files:
+def _labelled(files: Files, say: Say) -> Files:
     stray = [name for name in files.names if "/" not in name]
     if len(stray) == len(files.names):
         raise InputError(
@@ -145,11 +140,11 @@ def _some_sizes(files: Files, view: int) -> Integer[Tensor, "n 2"]:
     return torch.tensor(sizes or [(view, view)])
 
 
-def _are_kept(parts: list[Files], side: int) -> bool:
-    return all(is_kept(cache_key(part.stamps(), side)) for part in parts)
+def _are_kept(parts: list[Files], side: int, say: Say) -> bool:
+    return all(is_kept(cache_key(part.stamps(say), side)) for part in parts)
 
 
-def _decode(files: Files, side: int, classes: tuple[str, ...], progress: Progress) -> ImageSet:
+def _decode(files: Files, side: int, classes: tuple[str, ...], progress: Progress, say: Say) -> ImageSet:
     """Decode a part's files to one store; what cannot be read is listed."""
     paths = [os.path.join(files.root, name) for name in files.names]
 
@@ -162,12 +157,14 @@ def _decode(files: Files, side: int, classes: tuple[str, ...], progress: Progres
             else:
                 facts["skipped"].append((row, result.reason))
 
-    pixels, facts = keep(fill, len(files), side, cache_key(files.stamps(), side))
+    pixels, facts = keep(fill, len(files), side, cache_key(files.stamps(say), side))
     kept = _without(files, dict(facts["skipped"]))
     return _image_set(kept, pixels, torch.tensor(facts["sizes"]), classes)
 
 
-def _look(files: Files, side: int, classes: tuple[str, ...], progress: Progress, workers: int | None) -> ImageSet:
+def _look(
+    files: Files, side: int, classes: tuple[str, ...], progress: Progress, say: Say, workers: int | None
+) -> ImageSet:
     """Read the sizes of a part's files, which are decoded when they are asked for; files without one are listed."""
 
     def read() -> dict[str, np.ndarray]:
@@ -177,7 +174,7 @@ def _look(files: Files, side: int, classes: tuple[str, ...], progress: Progress,
         sizes = [size for size in found if not isinstance(size, Unreadable)]
         return {"sizes": np.array(sizes), "rows": np.array([*bad]), "reasons": np.array([*bad.values()], str)}
 
-    facts = remember(read, cache_key(files.stamps(), "sizes"))
+    facts = remember(read, cache_key(files.stamps(say), "sizes"))
     kept = _without(files, dict(zip(facts["rows"].tolist(), facts["reasons"].tolist(), strict=True)))
     pixels = Photographs(files.root, kept.names, side, workers)
     return _image_set(kept, pixels, torch.from_numpy(facts["sizes"]), classes)

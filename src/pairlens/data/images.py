@@ -3,7 +3,7 @@
 N images of the set, L of them labelled, C x H x W pixels.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import torch
@@ -11,9 +11,13 @@ from jaxtyping import Float, Int64, Integer, UInt8
 from torch import Tensor
 
 from pairlens.data.photographs import Photographs
+from pairlens.words import patient
 
 CHUNK = 64
 """Images that are copied at a time to measure their pixels."""
+
+MEASURED, DECODED = 4096, 1024
+"""Images whose pixels are measured at most: stored ones, and files."""
 
 
 @dataclass(frozen=True)
@@ -56,10 +60,20 @@ class ImageSet:
             boxes=None if self.boxes is None else self.boxes[index],
         )
 
-    def mean_std(self, limit: int = 4096) -> tuple[Float[Tensor, "3"], Float[Tensor, "3"]]:
-        """Per-channel mean and standard deviation in [0, 1] units, over up to `limit` evenly spaced images."""
+    def mean_std(
+        self, limit: int | None = None, say: Callable[[str], None] = lambda text: None
+    ) -> tuple[Float[Tensor, "3"], Float[Tensor, "3"]]:
+        """Per-channel mean and standard deviation in [0, 1] units, over up to `limit` evenly spaced images.
+
+        By default these are 4096 images, or 1024 where each must be decoded for it; `say` hears of it if it is slow.
+        """
+        limit = limit or (DECODED if isinstance(self.pixels, Photographs) else MEASURED)
         index = torch.linspace(0, len(self) - 1, min(limit, len(self))).long()
-        counts = torch.stack([_histogram(self.pixels[rows]) for rows in index.split(CHUNK)]).sum(0)
+        counts = torch.zeros(3, 256, dtype=torch.float64, device=self.pixels.device)
+        tell = patient(say, lambda done: f"measuring the images' colours: {done:,} of {len(index):,}")
+        for done, rows in enumerate(index.split(CHUNK)):
+            tell(done * CHUNK)
+            counts += _histogram(self.pixels[rows])
         values = torch.arange(256, dtype=torch.float64, device=self.pixels.device) / 255
         number = counts[0].sum()
         mean = counts @ values / number

@@ -9,7 +9,8 @@ from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from typing import TypeVar
 
 TASK = 8  # files that a thread takes at a time
-TOLD = 64  # files between two reports of progress
+TOLD = 64  # files, or tasks of them, between two reports of progress
+READERS = 16  # threads that look at files without decoding them: slow disks serve many at a time
 
 A = TypeVar("A")
 T = TypeVar("T")
