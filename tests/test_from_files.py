@@ -1,6 +1,8 @@
 """Trainings whose photographs are decoded in every epoch: resumed bit for bit, and not stopped by a lost file."""
 
+import os
 from pathlib import Path
+from shutil import copyfile, copytree, rmtree
 
 import numpy as np
 import pytest
@@ -11,14 +13,16 @@ from safetensors.torch import load_file
 from pairlens.assess import assess
 from pairlens.cli import run
 from pairlens.data.loader import Cutting
+from pairlens.data.sources import open_source
 from pairlens.errors import InputError
+from pairlens.hooks import Complainer
 from pairlens.localisation import ContrastiveCrop
 from pairlens.methods.moco import MoCoSettings
 from pairlens.pretrain import pretrain, start_run
 from pairlens.recipes.general import moco_v2
 from pairlens.recipes.recipe import Recipe
 from pairlens.record.run import Run
-from pairlens.reopen import reopen_run
+from pairlens.reopen import open_run_source, reopen_run
 from pairlens.settings import Machine, Network, Optimisation, Views
 from pairlens.train import Observer, Outcome, Training
 from pairlens.views.render import render
@@ -77,6 +81,142 @@ def test_an_interrupted_run_goes_on_bit_for_bit(tmp_path: Path, folder: Path, cr
     assert pretrain(tmp_path / "run", training, source, seconds=seconds, say=quiet) == "finished"
     one, other = encoder(tmp_path / "whole"), encoder(tmp_path / "run")
     assert [name for name in one if not torch.equal(one[name], other[name])] == []
+
+
+def halted(out: Path, folder: Path, lost: tuple[str, ...] = (), recipe: Recipe | None = None) -> None:
+    """A run that loses files after its second step and is interrupted after its fifth."""
+
+    def halt(t: Training, outcome: Outcome) -> None:
+        lose(folder, lost, at=1)(t, outcome)
+        t.stop = t.step == 4
+
+    assert begin(out, folder, halt, recipe) == "interrupted"
+
+
+def lose(folder: Path, lost: tuple[str, ...], at: int) -> Observer:
+    """Delete files after a step."""
+
+    def watch(t: Training, outcome: Outcome) -> None:
+        if t.step == at:
+            for name in lost:
+                (folder / name).unlink(missing_ok=True)
+
+    return watch
+
+
+def go_on(out: Path) -> tuple[str, list[str]]:
+    said: list[str] = []
+    training, source, seconds = reopen_run(out, said.append)
+    return pretrain(out, training, source, seconds=seconds, say=said.append), said
+
+
+LOST = ("train/a/3.jpg", "train/c/0.jpg", "test/b/1.jpg")
+
+
+def test_a_run_that_lost_files_goes_on_bit_for_bit(tmp_path: Path, folder: Path) -> None:
+    crops = small(ContrastiveCrop("found", box_coverage=0.4))
+    copytree(folder, tmp_path / "other")
+    assert begin(tmp_path / "whole", folder, lose(folder, LOST, at=1), crops) == "finished"
+    halted(tmp_path / "run", tmp_path / "other", LOST, crops)
+    state, said = go_on(tmp_path / "run")
+    assert state == "finished"
+    one, other = encoder(tmp_path / "whole"), encoder(tmp_path / "run")
+    assert [name for name in one if not torch.equal(one[name], other[name])] == []
+    log = tmp_path / "run" / "events.jsonl"
+    assert said[0].startswith("2 files cannot be read, such as a/3.jpg (FileNotFoundError: No such file or directory)")
+    assert said[0].endswith(f": other images take their places, and {log} names each")
+    assert said[1].endswith(": 24 training images, 6 test images, read from the files that the run began with")
+    assert len(named(tmp_path / "run")) == 2  # once, though both processes met them
+
+
+def named(out: Path) -> list[str]:
+    """The lost files that the run's log names."""
+    events = Run.open(out).events
+    return sorted(event["text"].partition(":")[0] for event in events if event["kind"] == "unreadable")
+
+
+def test_a_run_that_lost_files_is_evaluated(tmp_path: Path, folder: Path) -> None:
+    assert begin(tmp_path / "run", folder, lose(folder, LOST, at=1)) == "finished"
+    said: list[str] = []
+    result = assess(Run.open(tmp_path / "run"), baselines=False, say=said.append)
+    assert (result["data"]["train"], result["data"]["test"]) == (24, 6)
+    assert named(tmp_path / "run") == ["a/3.jpg", "b/1.jpg", "c/0.jpg"]
+    assert said[-1].startswith("b/1.jpg cannot be read")
+
+
+def test_what_a_run_began_with_is_read_again(tmp_path: Path, folder: Path) -> None:
+    """Names of any bytes, labels, sizes and classes."""
+    try:
+        os.rename(folder / "train" / "b" / "2.jpg", os.fsencode(folder) + b"/train/b/\xff\n 2.jpg")
+    except OSError:
+        pytest.skip("this file system takes only UTF-8 names")
+    _, _, source, _ = start_run(
+        str(folder), small(), folder=tmp_path / "run", machine=MACHINE, decode="always", say=quiet
+    )
+    again = open_run_source(Run.open(tmp_path / "run"), quiet)
+    for one, other in ((source.train, again.train), (source.test, again.test)):
+        assert one.pixels.names == other.pixels.names
+        assert (one.names, one.classes) == (other.names, other.classes)
+        assert torch.equal(one.sizes, other.sizes)
+        assert torch.equal(one.labels, other.labels)
+        assert torch.equal(one.pixels[:], other.pixels[:])
+    assert not any(images.pixels.drain() for images in (again.train, again.test))
+
+
+def test_images_that_come_later_are_not_taken_in(tmp_path: Path, folder: Path) -> None:
+    halted(tmp_path / "run", folder)
+    copyfile(folder / "train" / "a" / "1.jpg", folder / "train" / "a" / "11.jpg")
+    assert go_on(tmp_path / "run")[0] == "finished"
+
+
+def test_an_image_that_shows_something_else_is_refused_by_its_name(tmp_path: Path, folder: Path) -> None:
+    halted(tmp_path / "run", folder, ("train/a/0.jpg",))
+    copyfile(folder / "train" / "a" / "1.jpg", folder / "train" / "b" / "5.jpg")
+    with pytest.raises(InputError, match=r"^b/5\.jpg in .*images shows something else now than when the run .* began"):
+        go_on(tmp_path / "run")
+
+
+def test_lost_folders_are_told_in_a_sentence(tmp_path: Path, folder: Path) -> None:
+    halted(tmp_path / "run", folder)
+    for name in ("a", "b"):
+        rmtree(folder / "train" / name)
+    with pytest.raises(InputError, match=r"^most of the images in .* can no longer be read, such as a/0\.jpg \(File"):
+        go_on(tmp_path / "run")
+    rmtree(folder / "train")
+    with pytest.raises(InputError, match=r"^there is no folder .*train, whose images the run"):
+        go_on(tmp_path / "run")
+
+
+@pytest.mark.parametrize("damage", [b"", b"PK\x03\x04 cut off", None])
+def test_without_its_list_a_run_opens_the_folder_again(tmp_path: Path, folder: Path, damage: bytes | None) -> None:
+    """As runs of earlier versions do; then all files must be there."""
+    halted(tmp_path / "run", folder)
+    kept = tmp_path / "run" / "files.npz"
+    kept.unlink() if damage is None else kept.write_bytes(damage)
+    (folder / "train" / "a" / "3.jpg").unlink()
+    with pytest.raises(InputError, match="holds 23 training images now, and held 24"):
+        go_on(tmp_path / "run")
+
+
+def test_no_list_is_kept_of_stored_images(tmp_path: Path, folder: Path) -> None:
+    start_run(str(folder), small(), folder=tmp_path / "run", machine=MACHINE, decode="once", say=quiet)
+    assert not (tmp_path / "run" / "files.npz").exists()
+
+
+def test_many_lost_files_are_told_seldom(tmp_path: Path, folder: Path) -> None:
+    """The log names each; the terminal hears of the first, and each time they are twice as many."""
+    said: list[str] = []
+    images = open_source(str(folder), decode="always").train
+    tell = Complainer(tmp_path, images, said.append)
+    _, training, _, _ = start_run(str(folder), small(), folder=tmp_path / "run", machine=MACHINE, say=quiet)
+    for row in range(9):
+        (folder / "train" / images.names[row]).unlink()
+        images.pixels[torch.tensor([row])]
+        tell(training)
+        tell(training)
+    assert [text.partition(" ")[0] for text in said] == ["a/0.jpg", "2", "4", "8"]
+    (tmp_path / "run.json").write_text('{"call": {}}', encoding="utf-8")
+    assert named(tmp_path) == images.names[:9]
 
 
 def test_views_are_those_of_the_decoded_image(tmp_path: Path, folder: Path) -> None:

@@ -1,7 +1,8 @@
 """ContrastiveCrop as arguments, and in a training: boxes found on schedule, seen at once, and stored."""
 
+import re
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from pairlens import words
 from pairlens.assemble import assemble, resolve
 from pairlens.cli import run
 from pairlens.data.images import ImageSet
@@ -17,6 +19,7 @@ from pairlens.data.loader import Moving
 from pairlens.data.scenes import make_scenes
 from pairlens.errors import InputError
 from pairlens.evaluate.localise import locate
+from pairlens.hooks import Localiser
 from pairlens.localisation import ContrastiveCrop
 from pairlens.methods.moco import MoCoSettings
 from pairlens.place import Place
@@ -219,6 +222,9 @@ def test_a_run_keeps_every_table_and_warns_of_useless_boxes(tmp_path: Path) -> N
     kinds = [event["kind"] for event in found.events]
     assert kinds == ["begun", *["boxes", "warning"] * 3, "finished"]
     assert sum("nearly the whole image" in text for text in said) == 3
+    flags = set(re.findall(r"--[a-z-]+", said[-1]))  # that help
+    assert flags == {"--box-threshold", "--box-coverage", "--box-start"}
+    assert flags <= {"--" + field.name.replace("_", "-") for field in fields(ContrastiveCrop)}
     with np.load(found.box_files()[-1], allow_pickle=False) as kept:
         assert kept["boxes"].shape == (72, 4)
         assert kept["images"].shape == (12, 3, 32, 32)
@@ -227,6 +233,30 @@ def test_a_run_keeps_every_table_and_warns_of_useless_boxes(tmp_path: Path) -> N
         assert kept["heat"].max() <= 1
         assert (int(kept["step"]), int(kept["epoch"]), float(kept["k"])) == (12, 3, 0.0)
         assert kept["seconds"] > 0
+
+
+def test_a_long_search_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(words, "PATIENCE", 0.0)
+    images, said = scenes(600), list[str]()
+    t = training_of(small(), images=images)
+    t.step = len(t.order)
+    Localiser(tmp_path, images, FOUND, t, record=False, say=said.append)(t)
+    assert said == [f"finding boxes: {done} of 600 images looked at" for done in (512, 600)]
+
+
+def test_an_encoder_that_can_find_nothing_is_refused_before_the_first_step(tmp_path: Path) -> None:
+    np.savez(tmp_path / "images.npz", x=scenes().pixels.permute(0, 2, 3, 1).numpy())
+    recipe = small(epochs=400, crops=ContrastiveCrop("found"))
+    recipe = replace(recipe, network=replace(recipe.network, stem="imagenet"), views=Views(size=16))
+    with pytest.raises(InputError, match=r"sees a view of 16 px at a single position.*use larger views"):
+        start_run(
+            str(tmp_path / "images.npz"),
+            recipe,
+            folder=tmp_path / "run",
+            machine=Machine("cpu", "fp32", threads=1),
+            say=lambda text: None,
+        )
+    assert not (tmp_path / "run").exists()
 
 
 def test_without_recording_no_tables_are_kept(tmp_path: Path) -> None:

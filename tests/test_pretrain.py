@@ -516,7 +516,10 @@ def test_skipped_files_are_listed_and_the_list_is_named(tmp_path: Path) -> None:
     said: list[str] = []
     recipe = moco_v2(network=Network(splits=1), optimisation=Optimisation(epochs=1, batch=4))
     folder, *_ = start_run(str(photos), recipe, folder=tmp_path / "run", machine=MACHINE, say=said.append)
-    assert said[-1] == f"the files that were skipped, 2 in all, are listed in {folder / 'events.jsonl'}"
+    assert said[-1] == (
+        "2 files cannot be read, such as a.jpg (not an image, or of an unknown format): they are skipped, and "
+        f"{folder / 'events.jsonl'} names each"
+    )
     events = Run.open(folder).events
     assert [event["kind"] for event in events] == ["skipped", "skipped"]
     assert {event["text"].split(":")[0] for event in events} == {"a.jpg", "b.png"}

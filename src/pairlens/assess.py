@@ -12,10 +12,11 @@ from pairlens.environment import apply
 from pairlens.errors import InputError
 from pairlens.evaluate.nearest import neighbour_arrays
 from pairlens.evaluate.protocol import EPOCHS, NAMES, Solver, evaluate
-from pairlens.judge import judge_crops, lines, open_judgement
+from pairlens.judge import judge_crops, lines, open_classifier, open_judgement
 from pairlens.place import find_place
 from pairlens.record.checkpoint import checkpoints, load_encoder, step_of
 from pairlens.record.disk import write_arrays
+from pairlens.record.files import name_unreadable, unreadable_sentence
 from pairlens.record.run import Run, write_json
 from pairlens.reopen import open_run_source, recall
 
@@ -50,7 +51,9 @@ def assess(
     apply(place)
     encoder = untrained_encoder(recipe.network, place.precision, call["seed"], info["size"])
     step = load_trained(run, encoder)
-    judgement = None if classifier is None else open_judgement(run, recipe, classifier, place)
+    judgement = None
+    if classifier is not None:
+        judgement = open_judgement(run, recipe, open_classifier(classifier, place), place)
     source = open_run_source(run, say, lambda done, total: progress("reading images", done, total))
     if judgement is not None:
         judged = judge_crops(
@@ -85,6 +88,8 @@ def assess(
         encoder, source, seed=seed, progress=lambda done, total: progress("encoding images", done, total), **sight
     )
     write_arrays(run.folder / "neighbours.npz", arrays)
+    if lost := name_unreadable(run.folder, source.train, source.test):
+        say(unreadable_sentence(run.folder, lost))
     return result
 
 

@@ -11,19 +11,19 @@ from typing import Any
 import numpy as np
 
 from pairlens.data.images import ImageSet, Source
-from pairlens.data.photographs import Photographs
 from pairlens.errors import InputError
 from pairlens.evaluate.localise import heat_maps, locate
 from pairlens.evaluate.probe import probe, validation_split
 from pairlens.localisation import ContrastiveCrop
 from pairlens.record.checkpoint import save_checkpoint
+from pairlens.record.files import name_unreadable, unreadable_sentence
 from pairlens.record.localised import examples, write_boxes
 from pairlens.record.recorder import Recorder
 from pairlens.record.run import log_event, write_json
 from pairlens.record.table import Table, rows_before
 from pairlens.train import Training
 from pairlens.views.boxes import useless
-from pairlens.words import timestamp
+from pairlens.words import patient, timestamp
 
 Say = Callable[[str], None]
 
@@ -79,26 +79,34 @@ class Prober:
 
 
 class Complainer:
-    """A hook that names the files that could not be read any more, once each."""
+    """A hook that writes the files that cannot be read to the log, once each; told of the first, the 2nd, 4th, ..."""
 
     def __init__(self, folder: Path, images: ImageSet, say: Say) -> None:
-        self.folder, self.pixels, self.say, self.count = folder, images.pixels, say, 0
+        self.folder, self.images, self.say = folder, images, say
+        self.count, self.told = 0, 0
 
     def __call__(self, t: Training) -> None:
         """Ask for what has failed since the last step."""
-        failed = self.pixels.drain() if isinstance(self.pixels, Photographs) else []
-        for name, reason in failed:
-            log_event(self.folder, "unreadable", f"{name}: {reason}; another image takes its place")
-        if failed and not self.count:
-            events = self.folder / "events.jsonl"
-            self.say(f"{failed[0][0]} can no longer be read; other images take the places of such files, see {events}")
+        failed = name_unreadable(self.folder, self.images)
         self.count += len(failed)
+        if self.count > 0 and self.count >= 2 * self.told:
+            self.told = self.count
+            self.say(unreadable_sentence(self.folder, failed, self.count))
 
 
 def _look(t: Training) -> dict[str, Any]:
     """How a training's encoder is shown un-augmented images."""
     precision = t.method.online.precision
     return {"size": t.size, "mean": t.mean, "std": t.std, "device": t.mean.device, "precision": precision}
+
+
+def try_to_localise(t: Training, images: ImageSet) -> None:
+    """Find out now, and not after the epochs before the first boxes, whether the encoder can find any.
+
+    Raises:
+        InputError: its last stage has no map over the image, or one of a single position.
+    """
+    heat_maps(t.method.online.encoder, images, index=examples(len(images))[:1], **_look(t))
 
 
 class Localiser:
@@ -120,11 +128,20 @@ class Localiser:
             return
         began = time.perf_counter()
         look = _look(t)
-        found = locate(t.method.online.encoder, self.images, k=self.k, coverage=self.coverage, **look)
+        tell = patient(self.say, lambda done: f"finding boxes: {done:,} of {len(self.images):,} images looked at")
+        done = 0
+
+        def advance(images: int) -> None:
+            nonlocal done
+            done += images
+            tell(done)
+
+        encoder = t.method.online.encoder
+        found = locate(encoder, self.images, k=self.k, coverage=self.coverage, progress=advance, **look)
         made = t.boxes.refresh(found.boxes, t.step, t.step // len(t.order), found.k)
         seconds = time.perf_counter() - began
         if self.record:
-            heat = heat_maps(t.method.online.encoder, self.images, index=examples(len(self.images)), **look)
+            heat = heat_maps(encoder, self.images, index=examples(len(self.images)), **look)
             write_boxes(self.folder, self.images, found.boxes, heat, made, seconds)
         median = made.coverage[len(made.coverage) // 2]
         text = f"found anew after epoch {made.epoch}: the median covers {median:.0%} of its image (k = {made.k:g})"

@@ -14,13 +14,22 @@ from pairlens.data.images import Source
 from pairlens.data.sources import open_source
 from pairlens.environment import apply, describe
 from pairlens.errors import InputError
-from pairlens.hooks import Checkpointer, Complainer, Localiser, Prober, stopped_by_signals, write_status
+from pairlens.hooks import (
+    Checkpointer,
+    Complainer,
+    Localiser,
+    Prober,
+    stopped_by_signals,
+    try_to_localise,
+    write_status,
+)
 from pairlens.place import Place, find_place
 from pairlens.recipes import flatten
 from pairlens.recipes.recipe import Recipe
 from pairlens.record import observers
 from pairlens.record.checkpoint import checkpoints, save_encoder, step_of
 from pairlens.record.disk import locked
+from pairlens.record.files import unreadable_sentence, write_files
 from pairlens.record.recorder import Recorder
 from pairlens.record.run import Run, log_event, make_folder, write_json
 from pairlens.reopen import recall
@@ -61,7 +70,9 @@ def start_run(
         spec, recipe, machine, labels=labels, test=test, seed=seed, decode=decode, say=say, progress=progress
     )
     recipe = resolve(recipe, source.train, place)
-    training = assemble(recipe, source.train, place, seed)
+    training = assemble(recipe, source.train, place, seed, lambda: source.train.mean_std(say=say))
+    if recipe.crops.boxes == "found":
+        try_to_localise(training, source.train)
     call: dict[str, Any] = {"argv": argv or [], "recipe": recipe.name, "source": _absolute(spec)}
     call |= {"labels": labels, "test": None if test is None else _absolute(test), "seed": seed, "record": record}
     call |= {"machine": asdict(machine), "arguments": flatten(recipe)}
@@ -69,12 +80,13 @@ def start_run(
     with locked(folder):
         if (folder / "run.json").exists():
             raise InputError(f"another run has just begun in the folder {folder}; give this one a folder of its own")
+        write_files(folder, source, call)
         write_json(folder / "run.json", _describe_run(call, recipe, source, training, place))
     skipped = dict.fromkeys([*source.train.skipped, *(source.test.skipped if source.test else ())])
     for name, reason in skipped:
         log_event(folder, "skipped", f"{name}: {reason}")
     if skipped:
-        say(f"the files that were skipped, {len(skipped):,} in all, are listed in {folder / 'events.jsonl'}")
+        say(unreadable_sentence(folder, list(skipped), skipped=True))
     return folder, training, source, place
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import torch
 
-from pairlens.assemble import assemble
+from pairlens.assemble import Colours, assemble
 from pairlens.data.fingerprint import fingerprint
 from pairlens.data.images import Source
 from pairlens.data.sources import open_source
@@ -17,6 +17,7 @@ from pairlens.recipes import restore
 from pairlens.recipes.recipe import Recipe
 from pairlens.record.checkpoint import checkpoints, load_checkpoint
 from pairlens.record.disk import locked
+from pairlens.record.files import read_files
 from pairlens.record.run import Run, log_event
 from pairlens.settings import Machine
 from pairlens.train import Training
@@ -52,7 +53,7 @@ def reopen_run(
     saved = checkpoints(folder / "checkpoints")
     if saved:  # it holds all weights: those that the run began with may be gone
         recipe = replace(recipe, network=replace(recipe.network, weights=None))
-    training = assemble(recipe, source.train, place, run.call["seed"])
+    training = assemble(recipe, source.train, place, run.call["seed"], lambda: recorded_colours(run))
     seconds = load_checkpoint(saved[-1], training) if saved else 0.0
     return training, source, seconds
 
@@ -108,6 +109,12 @@ def recorded_place(run: Run) -> Place:
     return place
 
 
+def recorded_colours(run: Run) -> Colours:
+    """Mean and standard deviation of the pixels as they were measured when the run began."""
+    mean, std = (torch.tensor(run.info["data"][name]) for name in ("mean", "std"))
+    return mean, std
+
+
 def changed(run: Run, place: Place) -> str:
     """What is not as it was when the run began and may round otherwise: versions and hardware, or an empty text."""
     before, now = run.info["environment"], describe(place)
@@ -119,9 +126,13 @@ def changed(run: Run, place: Place) -> str:
 def open_run_source(run: Run, say: Say = print, progress: DecodeProgress = lambda done, total: None) -> Source:
     """The images that a run was trained on, stored as they were then.
 
+    Of a run that decodes its files in every epoch some may be gone: others take their places, as in training.
+
     Raises:
         InputError: the source is gone, or holds other images now.
     """
+    if (files := read_files(run, say)) is not None:
+        return files
     call, data = run.call, run.info["data"]
     source = open_source(
         call["source"],

@@ -51,6 +51,16 @@ def test_a_missing_folder_and_a_folder_of_something_else_are_told_apart(tmp_path
         Run.open(tmp_path)
 
 
+def test_files_of_steps_stand_in_the_order_of_the_steps(tmp_path: Path) -> None:
+    """Also from a million on, when they have more digits."""
+    run = Run.open(folder_with(tmp_path, '{"call": {}}'))
+    for kind, files in (("boxes", run.box_files), ("samples", run.sample_files)):
+        (tmp_path / kind).mkdir()
+        for name in ("1000000.npz", "999999.npz", "000040.npz", "10000000.npz", "000007.npz.partial", "0x.npz"):
+            (tmp_path / kind / name).touch()
+        assert [path.stem for path in files()] == ["000040", "999999", "1000000", "10000000"]
+
+
 def test_an_unfinished_last_event_is_passed_over(tmp_path: Path) -> None:
     folder = folder_with(tmp_path, '{"call": {}}')
     (folder / "events.jsonl").write_text('{"kind": "begun"}\n{"kind": "sav', encoding="utf-8")

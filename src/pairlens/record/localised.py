@@ -73,8 +73,7 @@ def write_boxes(
 
 def last_boxes(run: Run) -> Boxes | None:
     """The boxes of the last refresh that can be read, its only one in their history; None without any."""
-    files = [path for path in run.box_files() if path.stem.isdecimal()]
-    for path in sorted(files, key=lambda path: int(path.stem), reverse=True):
+    for path in reversed(run.box_files()):
         try:
             with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
                 table = torch.from_numpy(file["boxes"].astype(np.float32))

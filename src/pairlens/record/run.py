@@ -9,6 +9,7 @@ histograms.npy      one row a step: step, and counts of scores per space
 probes.npy          one row a probe: step, epoch, knn (accuracy on the validation split)
 boxes/000100.npz    the boxes that were found after a step, and some heat maps (`localised.py`)
 samples/000000.npz  the first images of a step, their views and the views' parameters
+files.npz           the files that a run decodes in every epoch (`files.py`)
 checkpoints/        step-00000100/ {weights.safetensors, state.safetensors, state.json}; the newest two are kept
 encoder.safetensors the trained encoder alone, with torchvision's names
 evaluation.json     what `pairlens evaluate` found
@@ -138,11 +139,11 @@ class Run:
 
     def box_files(self) -> list[Path]:
         """What was kept each time that boxes were found, oldest first."""
-        return sorted((self.folder / "boxes").glob("[0-9]*.npz"))
+        return _by_step(self.folder / "boxes")
 
     def sample_files(self) -> list[Path]:
         """The recorded samples, oldest first."""
-        return sorted((self.folder / "samples").glob("[0-9]*.npz"))
+        return _by_step(self.folder / "samples")
 
 
 def make_folder(folder: Path | None, name: str) -> Path:
@@ -184,6 +185,11 @@ def log_event(folder: Path, kind: str, text: str) -> None:
             file.seek(-1, os.SEEK_END)
             line = line if file.read(1) == b"\n" else "\n" + line
         file.write((line + "\n").encode())
+
+
+def _by_step(folder: Path) -> list[Path]:
+    """The files that are named after the steps, in the steps' order: from a million on that is not the names'."""
+    return sorted((path for path in folder.glob("*.npz") if path.stem.isdecimal()), key=lambda path: int(path.stem))
 
 
 def _event(line: str) -> dict[str, Any] | None:

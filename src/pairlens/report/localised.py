@@ -65,7 +65,7 @@ def none_found(run: Run) -> str:
 
 def box_files(run: Run) -> list[Path]:
     """The file of each refresh, oldest first."""
-    return sorted((path for path in run.box_files() if path.stem.isdecimal()), key=lambda path: int(path.stem))
+    return run.box_files()
 
 
 def refresh_steps(run: Run) -> tuple[int, ...]:

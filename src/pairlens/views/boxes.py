@@ -230,7 +230,8 @@ def useless(boxes: Boxes) -> str | None:
     median = float(coverage(boxes.table).quantile(0.5))
     return (
         f"{max(whole, point):.0%} of the boxes found with k = {boxes.k:g} are nearly {what} (the median box covers "
-        f"{median:.1%} of its image), so {does}; {remedy}, choose it by coverage, or let the encoder warm up longer"
+        f"{median:.1%} of its image), so {does}; {remedy} (--box-threshold), choose it by coverage (--box-coverage), "
+        "or let the encoder warm up longer (--box-start)"
     )
 
 
