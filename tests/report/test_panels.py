@@ -2,6 +2,7 @@ import html
 import json
 import math
 import re
+import zlib
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import fake_run
 import numpy as np
 import pytest
 
-from pairlens.record.run import Run
+from pairlens.record.run import Run, log_event
 from pairlens.report.facts import Facts, Space, facts_of
 from pairlens.report.panels import (
     accuracy,
@@ -108,6 +109,17 @@ def test_what_looks_wrong_is_said(facts: Facts, said: str) -> None:
     judged = verdict.verdict(facts)
     assert [said in w for w in judged.warnings] == [True]
     assert judged.tone == "mixed"
+
+
+def test_files_that_cannot_be_read_are_counted(tmp_path: Path) -> None:
+    assert not any("Unreadable" in sentence for sentence in verdict.verdict(GOOD).sentences)
+    folder = fake_run.make(tmp_path / "r", steps=60)  # with one that was skipped
+    for name in ("a: b.jpg", "c.jpg", "d.jpg", "c.jpg"):
+        log_event(folder, "unreadable", f"{name}: FileNotFoundError: gone; another image takes its place")
+    judged = verdict.verdict(facts_of(Run.open(folder)))
+    assert judged.sentences[-1] == (
+        "Unreadable files: 1 was left out and 3 were replaced by other images; `events.jsonl` names each."
+    )
 
 
 def test_nothing_is_expected_of_the_first_epoch() -> None:
@@ -336,6 +348,20 @@ def test_samples_are_spread_over_the_run(tmp_path: Path) -> None:
     assert found[0].step == 0
     assert len(found) == gallery.STEPS - 1  # the damaged one is passed over
     assert [v.name for v in found[0].examples[0].views] == ["query", "key"]  # as run.json has them
+
+
+def test_a_sample_whose_bytes_were_changed_is_passed_over(tmp_path: Path) -> None:
+    folder = fake_run.make(tmp_path / "r", steps=60)
+    path = folder / "samples" / "000000.npz"
+    np.savez_compressed(path, images=np.random.default_rng(0).integers(0, 256, 9999).astype(np.uint8))
+    data = bytearray(path.read_bytes())
+    data[300:400] = b"\xff" * 100
+    path.write_bytes(data)
+    with path.open("rb") as opened, np.load(opened) as kept, pytest.raises(zlib.error):
+        kept["images"]
+    found = gallery.compute(Run.open(folder))
+    assert isinstance(found, tuple)
+    assert [sample.step for sample in found] == [15, 30, 59]
 
 
 def test_small_views_stand_in_a_row_of_their_own_and_all_are_told_apart(tmp_path: Path) -> None:

@@ -38,6 +38,8 @@ class Facts:
     images_per_second: float
     has_loss: bool = True  # whether it was recorded
     observed: bool = False  # from outside: there is no encoder to evaluate, and nothing to resume
+    skipped: int = 0  # files that could not be read when it began
+    replaced: int = 0  # files that could not be read later, so that other images took their places
 
 
 def facts_of(run: Run) -> Facts:
@@ -64,7 +66,16 @@ def facts_of(run: Run) -> Facts:
         images_per_second=rate,
         has_loss=loss is not None,
         observed=run.observed,
+        skipped=_files(run, "skipped"),
+        replaced=_files(run, "unreadable"),
     )
+
+
+def _files(run: Run, kind: str) -> int:
+    """How many files the events of a kind name."""
+    events = undamaged(lambda: run.events, None) or []
+    texts = [str(event.get("text")) for event in events if event.get("kind") == kind]
+    return len({text.partition(": ")[0] for text in texts})
 
 
 def _space(run: Run, name: str) -> Space:

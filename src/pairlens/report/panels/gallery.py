@@ -3,7 +3,6 @@
 B images of a sample, C x H x W pixels.
 """
 
-import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import UInt8
 
+from pairlens.record.localised import UNREADABLE
 from pairlens.record.run import Run
 from pairlens.report.html import Html, choice, join, picture, switch, tag, user
 from pairlens.report.read import Missing
@@ -81,14 +81,14 @@ def compute(run: Run) -> tuple[Sample, ...] | Missing:
 
 def _sample(path: Path, order: Sequence[str]) -> Sample | None:
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
             arrays = {key: file[key] for key in file.files}
         names = [k.removeprefix("view.") for k in arrays if k.startswith("view.")]
         names.sort(key=lambda n: (order.index(n) if n in order else len(order), n))
         count = min(IMAGES, len(arrays["images"]))
         examples = tuple(_example(arrays, names, i) for i in range(count))
         return Sample(int(arrays["step"]), examples)
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+    except UNREADABLE:
         return None
 
 

@@ -63,7 +63,15 @@ def verdict(facts: Facts) -> Verdict:
         sentences.append(
             "Run `pairlens evaluate` on this folder to compare it with raw pixels and an untrained encoder."
         )
+    sentences += _unreadable(facts)
     return Verdict(tone, _state(facts), headline, tuple(sentences), tuple(warnings))
+
+
+def _unreadable(facts: Facts) -> list[str]:
+    """How many files could not be read, if any, and where they are named."""
+    fates = {"left out": facts.skipped, "replaced by other images": facts.replaced}
+    said = [f"{count(n)} {'was' if n == 1 else 'were'} {fate}" for fate, n in fates.items() if n]
+    return [f"Unreadable files: {' and '.join(said)}; `events.jsonl` names each."] if said else []
 
 
 def _outcome(facts: Facts, protocol: str) -> tuple[str, str]:
