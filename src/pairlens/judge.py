@@ -20,7 +20,7 @@ from pairlens.evaluate.scored import score_classes
 from pairlens.evaluate.semantics import Samplers, judge, semantics
 from pairlens.place import Place
 from pairlens.recipes.recipe import Recipe
-from pairlens.record.checkpoint import checkpoints, load_encoder, step_of, weights_below
+from pairlens.record.checkpoint import checkpoints, load_encoder, weights_below
 from pairlens.record.localised import last_boxes
 from pairlens.record.run import Run, write_json
 from pairlens.reopen import recall
@@ -34,16 +34,16 @@ IMAGES, PAIRS = 1000, 10
 
 @dataclass(frozen=True)
 class Classifier:
-    """A trained classifier, and how it is shown images."""
+    """A trained classifier, anybody's, and how it is shown images."""
 
+    name: str
     encoder: nn.Module  # [B, 3, S, S] -> [B, D]
-    head: nn.Module  # [B, D] -> [B, C]
+    head: nn.Module  # [B, D] -> [B, C]; both are on the place's device
+    classes: tuple[str, ...]  # C names
     size: int  # S
-    mean: Float[Tensor, "3"]
+    mean: Float[Tensor, "3"]  # of the pixels in [0, 1] units, as it was trained
     std: Float[Tensor, "3"]
-    classes: tuple[str, ...]
-    run: Run  # that trained it
-    step: int  # it is from
+    source: str | None = None  # of the images that it was trained on, where that is known
 
     def labels(self, images: ImageSet) -> Int64[Tensor, "N"]:
         """The classifier's number of each image's class, -1 where an image has no label.
@@ -56,7 +56,7 @@ class Classifier:
         unknown = [name for name in images.classes if name not in self.classes]
         if unknown:
             raise InputError(
-                f"the classifier {self.run.folder} does not know {len(unknown)} of the images' {len(images.classes)} "
+                f"the classifier {self.name} does not know {len(unknown)} of the images' {len(images.classes)} "
                 f"classes ({', '.join(unknown[:3])}); give one that was trained on theirs"
             )
         number = torch.tensor([self.classes.index(name) for name in images.classes])
@@ -80,13 +80,11 @@ class Judgement:
     place: Place
 
 
-def open_judgement(run: Run, recipe: Recipe, folder: Path, place: Place) -> Judgement:
-    """Open the classifier and the boxes of a run before its images, which may take long.
-
-    `folder` is that of a run of the recipe `supervised`, or of another method with a linear `classifier`.
+def open_judgement(run: Run, recipe: Recipe, classifier: Classifier, place: Place) -> Judgement:
+    """Find the boxes of a run before its images, which may take long.
 
     Raises:
-        InputError: the run has no boxes or no labels, or the folder holds no classifier.
+        InputError: the run has no boxes, or no labels.
     """
     if recipe.crops.boxes == "none":
         raise InputError(
@@ -101,11 +99,11 @@ def open_judgement(run: Run, recipe: Recipe, folder: Path, place: Place) -> Judg
             f"the run {run.folder} keeps no boxes that can be read, about which a classifier could judge "
             "ContrastiveCrop; train it beyond its box_start, with recording"
         )
-    return Judgement(run, recipe, found, open_classifier(folder, place), place)
+    return Judgement(run, recipe, found, classifier, place)
 
 
 def open_classifier(folder: Path, place: Place) -> Classifier:
-    """The encoder and the linear classifier of a supervised run, from its newest checkpoint.
+    """The encoder and the linear classifier of a run of the recipe `supervised`, from its newest checkpoint.
 
     Raises:
         InputError: the folder is no run, or one that trained no classifier or has no checkpoint of it.
@@ -126,14 +124,14 @@ def open_classifier(folder: Path, place: Place) -> Classifier:
     head.load_state_dict(weights)
     mean, std = (torch.tensor(info["data"][name], device=place.device) for name in ("mean", "std"))
     return Classifier(
+        name=str(run.folder),
         encoder=encoder.to(place.device).to(memory_format=torch.channels_last),  # type: ignore[call-overload]
         head=head.to(place.device),
+        classes=tuple(info["data"]["classes"]),
         size=info["size"],
         mean=mean,
         std=std,
-        classes=tuple(info["data"]["classes"]),
-        run=run,
-        step=step_of(saved[-1]),
+        source=run.call["source"],
     )
 
 
@@ -149,9 +147,9 @@ def judge_crops(
     """Judge random crop, localised crop and ContrastiveCrop about a run's boxes; write `semantics.json` in its folder.
 
     Crops are drawn of training images, for those have boxes; of up to `images` of them, chosen by the seed. The result
-    is that of `semantics`, and beside it `date`, `seed`, `classifier` (its `run` and `step`, its `top1` and mean
-    `score` on the same images un-cropped, and `same_source`: whether it was trained on images from there), `boxes`
-    (`kind`, and the `epoch` after which they were found) and `crop`, the range of areas.
+    is that of `semantics`, and beside it `date`, `seed`, `classifier` (its `name`, its `top1` and mean `score` on the
+    same images un-cropped, and `same_source`: whether it was trained on images from there), `boxes` (`kind`, and the
+    `epoch` after which they were found) and `crop`, the range of areas.
 
     Raises:
         InputError: the classifier does not know the images' classes, there are not as many boxes as images, or the
@@ -188,11 +186,11 @@ def judge_crops(
         progress=judged,
         **look,
     )
-    same = classifier.run.call.get("source") == run.call.get("source")
+    same = classifier.source == run.call["source"]
     result = {
         "date": timestamp(),
         "seed": seed,
-        "classifier": {"run": str(classifier.run.folder), "step": classifier.step, **alone, "same_source": same},
+        "classifier": {"name": classifier.name, **alone, "same_source": same},
         "boxes": {"kind": recipe.crops.boxes, "epoch": boxes.history[-1].epoch if boxes.history else None},
         "crop": list(recipe.views.crop),
         **semantics(found),

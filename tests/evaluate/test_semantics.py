@@ -246,6 +246,9 @@ def test_the_excess_is_at_equal_distance_and_not_of_all_pairs():
     assert more["difference"] == pytest.approx(0.05, abs=0.005)
     assert more["shared"] == pytest.approx(0.5, abs=0.06)
     assert more["error"] < 0.005  # the images' own brightness is common to both
+    edges = common_edges([one.score, other.score], 100)
+    expected = excess(*(relate(way.distance, way.score, edges) for way in (one, other)))
+    assert made[1]["more_distance"] == expected != more
 
 
 def test_the_error_of_the_excess_is_what_it_varies_by():

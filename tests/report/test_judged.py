@@ -15,6 +15,7 @@ from reader import reading, undrawn
 from pairlens.evaluate.semantics import Judged as JudgedPairs
 from pairlens.evaluate.semantics import semantics as related
 from pairlens.record.run import Run
+from pairlens.report.compose import each
 from pairlens.report.judged import Judged, read_judged
 from pairlens.report.page import _localisation, write_report
 from pairlens.report.panels import semantics
@@ -32,7 +33,7 @@ def judged(folder: Path, names: tuple[str, ...] = NAMES, images: int = 60, **cha
         distance = rng.gamma(2, 0.1, (images, 10))
         score = np.clip(0.9 + 0.05 * place - distance + rng.normal(0, 0.05, (images, 10)), 0, 1)
         pairs[name] = JudgedPairs(torch.from_numpy(score), torch.from_numpy(distance))
-    classifier = {"run": "runs/supervised", "step": 90, "top1": 0.912, "score": 0.87, "same_source": True}
+    classifier = {"name": "runs/supervised", "top1": 0.912, "score": 0.87, "same_source": True}
     found = {"date": "2026-11-20T08:15:00+00:00", "seed": 0, "classifier": classifier}
     found |= {"boxes": {"kind": "found", "epoch": 8}, "crop": [0.2, 1.0]} | related(pairs) | changes
     (folder / "semantics.json").write_text(json.dumps(found))
@@ -117,7 +118,7 @@ def test_who_judged_what_is_said(tmp_path: Path, data: Judged) -> None:
     assert "of 20 % to 100 % of the area, cut and resized only (no flip, no colour)" in text
     assert "trained on images from the same source" in text
     made = fake_run.localise(fake_run.make(tmp_path / "r", steps=60), "central")
-    classifier = {"run": "c", "step": 1, "top1": 0.5, "score": 0.4, "same_source": False}
+    classifier = {"name": "c", "top1": 0.5, "score": 0.4, "same_source": False}
     judged(made, classifier=classifier, boxes={"kind": "central", "epoch": None})
     other = semantics.compute(Run.open(made))
     assert isinstance(other, Judged)
@@ -161,15 +162,14 @@ def test_damage_costs_only_this_panel(tmp_path: Path) -> None:
     values = ["null", "[]", "{}", "1e999", '"x"', "-1", "1e400", "true", "[1, 2]"]
     places = [match.span(1) for match in re.finditer(r": ([^,{}\[\]]+|\[[^\]]*\])", whole)]
     texts = [whole[: len(whole) // 2], "[]", "null", "{}", ""]
-    for _ in range(150):
+    for _ in range(60):
         start, end = chosen.choice(places)
         texts.append(whole[:start] + chosen.choice(values) + whole[end:])
     for text in texts:
         (made / "semantics.json").write_text(text)
-        content = _localisation([Run.open(made)], ["r"])[-1].content
+        content = each([Run.open(made)], ["r"], semantics.compute, lambda data, _: semantics.draw(data))
         refused += "This cannot be shown, because" in content
-        assert content.count("chart") or "cannot be shown" in content
-    assert refused > 60
+    assert 30 < refused < len(texts)
     (made / "semantics.json").write_text(whole)
     assert read_judged(Run.open(made)) is not None
 
@@ -177,7 +177,7 @@ def test_damage_costs_only_this_panel(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (390, "dark")])
 def test_the_page_shows_it(browser, tmp_path: Path, folder: Path, width: int, scheme: str) -> None:
     hostile = fake_run.localise(fake_run.make(tmp_path / "h", steps=60), "central")
-    classifier = {"run": fake_run.HOSTILE[0], "step": 1, "top1": 0.5, "score": 0.4, "same_source": False}
+    classifier = {"name": fake_run.HOSTILE[0], "top1": 0.5, "score": 0.4, "same_source": False}
     judged(hostile, fake_run.HOSTILE, images=20, classifier=classifier)
     none = fake_run.make(tmp_path / "none", steps=60)
     document = write_report([Run.open(run) for run in (folder, hostile, none)], tmp_path / "page.html")

@@ -86,7 +86,7 @@ def _judged(found: Mapping[str, Any]) -> Judged:
         ways=(first, *others),
         images=int(found["images"]),
         pairs=int(found["pairs"]),
-        classifier=str(judge["run"]),
+        classifier=str(judge["name"]),
         top1=float(judge["top1"]),
         same_source=bool(judge["same_source"]),
         whose=f"{boxes['kind']} boxes" if epoch is None else f"the boxes found after epoch {count(int(epoch))}",
