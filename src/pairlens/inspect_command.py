@@ -13,7 +13,7 @@ from pairlens.console import Console
 from pairlens.data.choice import Decode
 from pairlens.flags import registry
 from pairlens.given import Given
-from pairlens.inspection.page import write_inspection
+from pairlens.inspection.page import check_output, write_inspection
 from pairlens.inspection.speed import SECONDS
 from pairlens.inspection.subject import open_subject
 from pairlens.inspection.summary import show
@@ -27,19 +27,19 @@ class InspectArguments:
     """The inspection: what is looked at beside images and recipe, and the page."""
 
     boxes_of: Path | None = None
-    """A run on the same images, whose boxes are shown, and sampled from with --boxes found."""
+    """An earlier run on these images: its boxes are shown, and with --boxes found crops are drawn about them."""
     duplicates: bool = True
     """Look for images that are there twice."""
     speed: bool = True
     """Measure for ten seconds how fast loader and encoder are."""
     output: Annotated[Path, arg(aliases=["-o"])] = Path("inspect.html")
-    """The page."""
+    """The page; an older page is replaced."""
 
 
 def inspect(argv: list[str]) -> int:
     """`pairlens inspect SOURCE [--recipe NAME] [--boxes-of RUN] [-o PAGE] [flags]`."""
-    argv = ["--output" if word == "-o" else word for word in argv]
-    given = Given.of(argv, {"run": RunArguments(), "own": InspectArguments(), "machine": Machine()})
+    argv = ["--output" if word == "-o" else word for word in argv]  # flags are known to `Given` by their whole names
+    given = Given.of(argv, {"run": RunArguments(), "inspection": InspectArguments(), "machine": Machine()})
     usual: RunArguments = given.groups["run"]
 
     def command(
@@ -51,14 +51,15 @@ def inspect(argv: list[str]) -> int:
         test: str | None = usual.test,
         seed: int = usual.seed,
         decode: Decode = usual.decode,
-        own: InspectArguments = given.groups["own"],
+        inspection: InspectArguments = given.groups["inspection"],
         made: Annotated[Recipe, arg(constructor=given.constructor, name="")],
         machine: Machine = given.groups["machine"],
     ) -> int:
         """See what would be trained on.
 
         Args:
-            source: images, as for `pairlens train`; so are all flags but the inspection's own.
+            source: a folder of images, a data set's folder, a .npy or .npz file, "scenes", "scenes:shortcut" or
+                "scenes:small", as for `pairlens train`; so are all flags but the inspection's own.
             recipe: a method with its numbers; `pairlens recipes` lists them. Each has flags of its own.
             config: a YAML file of flags, or a run's run.json; flags given here go before it.
             labels: read a plain folder's sub-folders as labels.
@@ -66,6 +67,7 @@ def inspect(argv: list[str]) -> int:
             seed: of everything random.
             decode: decode photographs once, to a store of squares, or always, in every epoch anew; auto does what pays.
         """
+        check_output(inspection.output)
         console = Console()
         try:
             subject = open_subject(
@@ -76,13 +78,13 @@ def inspect(argv: list[str]) -> int:
                 test=test,
                 seed=seed,
                 decode=decode,
-                boxes_of=own.boxes_of,
+                boxes_of=inspection.boxes_of,
                 say=console.say,
                 progress=console.decoding,
             )
-            seconds = SECONDS if own.speed else None
-            found = look(subject, duplicates=own.duplicates, seconds=seconds, advance=console.advance)
-            page = write_inspection(found, own.output)
+            seconds = SECONDS if inspection.speed else None
+            found = look(subject, duplicates=inspection.duplicates, seconds=seconds, advance=console.advance)
+            page = write_inspection(found, inspection.output)
         finally:
             console.close()
         show(found, console.rich)

@@ -265,6 +265,17 @@ def test_copies_are_those_that_are_found(source: Source) -> None:
     assert "2 of the 40 training images" in result.summary
 
 
+def test_looking_for_copies_leaves_the_threads_as_they_were(source: Source) -> None:
+    before, during = torch.get_num_threads(), set()
+    torch.set_num_threads(before + 1)
+    try:
+        copies.compute(made(source), lambda done, total: during.add(torch.get_num_threads()))
+        assert torch.get_num_threads() == before + 1
+    finally:
+        torch.set_num_threads(before)
+    assert during == {1}
+
+
 def test_what_stands_in_for_a_lost_file_is_no_copy(folder: Path) -> None:
     subject = opened(folder, decode="always")
     (folder / "cats" / "05.jpg").write_bytes(b"gone")

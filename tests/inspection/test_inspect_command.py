@@ -50,18 +50,38 @@ def test_the_page_has_a_usual_place_and_flags_go_anywhere(folder: Path, here: Pa
         (["PHOTOS", "--recipe", "simcla"], "did you mean simclr"),
         (["PHOTOS", "--batch", "64"], "a batch of 64 is larger"),
         (["PHOTOS", "--boxes", "known", "--batch", "4", "--splits", "1"], "come without boxes"),
-        (["PHOTOS", "--batch", "4", "--splits", "1", "-o", "."], "the page cannot be written"),
+        (["PHOTOS", "-o", "."], "(it is a folder)"),
+        (["PHOTOS", "-o", "PHOTOS/dogs/00.jpg/page.html"], "00.jpg is no folder that may be written"),
+        (["PHOTOS", "-o", "PHOTOS/dogs/00.jpg"], "00.jpg is there and is no page"),
+        (["PHOTOS", "-o", "/dev/null"], "/dev/null is there and is no page"),
+        (["PHOTOS", "-o", "n" * 300], "the page cannot be written"),
     ],
 )
 def test_what_cannot_be_used_is_said_in_a_sentence(
     folder: Path, here: Path, capsys: pytest.CaptureFixture[str], argv: list[str], message: str
 ) -> None:
-    assert call(*(str(folder) if word == "PHOTOS" else word for word in argv), *QUICK) == 2
+    assert call(*(word.replace("PHOTOS", str(folder)) for word in argv), *QUICK) == 2
     said = capsys.readouterr().err
     assert message in said
     assert said.startswith("pairlens: ")
     assert said.count("\n") == 1
     assert list(here.iterdir()) == []
+
+
+def test_a_page_that_cannot_be_written_is_known_before_any_image_is_read(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(inspect_command, "open_subject", lambda *args, **kwargs: pytest.fail("images were opened"))
+    assert call(str(folder), "-o", str(folder / "dogs" / "00.jpg"), *QUICK) == 2
+
+
+def test_an_older_page_is_replaced_and_folders_are_made(folder: Path, here: Path) -> None:
+    quick = (*QUICK, "--no-duplicates", "--batch", "4", "--splits", "1", "--epochs", "1")
+    page = here / "deep" / "page.html"
+    for seed in ("3", "4"):
+        assert call(str(folder), "-o", "deep/page.html", "--seed", seed, *quick) == 0
+        assert f"with seed {seed}" in page.read_text(encoding="utf-8")
+    assert [path.name for path in page.parent.iterdir()] == ["page.html"]
 
 
 def test_a_wrong_flag_is_named(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -14,6 +14,7 @@ from pairlens.errors import InputError
 from pairlens.inspection.page import page, write_inspection
 from pairlens.inspection.summary import lines, show
 from pairlens.inspection.whole import Inspection, inspect
+from pairlens.inspection.wording import roughly
 from pairlens.recipes.general import infomin, simclr
 from pairlens.settings import ContrastiveCrop, Views
 
@@ -40,6 +41,10 @@ def test_every_section_is_shown(browser, whole: Inspection, tmp_path: Path, widt
         assert read.locator("#views .drawn:first-of-type .crop").count() == 3 * 4
         assert read.locator("#views .drawn:first-of-type .box").count() == 3
         assert read.locator("#duplicates .alike-group").count() == 2
+        numbers = read.locator("#views .view figcaption ul").first
+        assert not numbers.is_visible()
+        read.click("#views summary")
+        assert numbers.is_visible()
         assert read.evaluate("[...document.images].every(i => i.alt && i.src.startsWith('data:') && i.naturalWidth)")
 
 
@@ -93,14 +98,32 @@ def test_any_set_and_any_views_have_a_page(source: Source, folder: Path, kind: s
     assert not re.search(r"\bnan\b", words, re.IGNORECASE)
 
 
+def test_the_expected_time_is_steps_over_speed(whole: Inspection) -> None:
+    t = whole.subject.training
+    assert whole.seconds == pytest.approx(t.steps * t.order.batch / whole.advice.images)
+    assert replace(whole, advice=None).seconds is None
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"),
+    [(0.4, "0 s"), (89.0, "89 s"), (95.0, "2 min"), (5e3, "83 min"), (6e3, "1.7 h"), (2e5, "2 days")],
+)
+def test_times_are_told_roughly(seconds: float, said: str) -> None:
+    assert roughly(seconds) == said
+
+
 def test_the_terminal_tells_the_same_facts(whole: Inspection, capsys: pytest.CaptureFixture[str]) -> None:
     from rich.console import Console
 
     told = dict(lines(whole))
-    assert list(told) == ["images", "training", "views", "overlap", "speed"]
+    assert [name for name in told if name != "advice"] == ["images", "training", "views", "overlap", "speed", "time"]
+    assert whole.advice.sentence in (*whole.warnings, told.get("advice"))
     assert "40 training images, 2 to test on, 3 classes" in told["images"]
     assert told["views"].startswith("2 of 16 px, 2 of 8 px")
     assert told["training"].startswith("simclr: 2 epochs of 5 steps, batch 8, ")
     assert "Random crop" in told["overlap"]
-    show(replace(whole, warnings=("[bold]no markup[/bold]",)), Console(width=200))
-    assert "! [bold]no markup[/bold]" in capsys.readouterr().out
+    show(replace(whole, warnings=("[bold]no markup[/bold], `--flag`",)), Console(width=200))
+    first, blank, *rest = capsys.readouterr().out.splitlines()
+    assert re.fullmatch(r"! +\[bold\]no markup\[/bold\], --flag *", first)
+    assert blank.strip() == ""
+    assert rest[0].startswith("images ")

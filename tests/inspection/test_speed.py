@@ -1,5 +1,6 @@
 """Speed: rates are measured, whoever waits is found out, and nothing is left running."""
 
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -92,6 +93,7 @@ def test_few_cores_have_one_worker_and_one_thread(cores: int) -> None:
 def test_on_a_gpu_workers_are_as_many_as_it_can_take() -> None:
     advice = advise(speed_of({1: 1000, 16: 16_000}, {16: 50_000}, {16: 7000}, cores=16, device="cuda"))
     assert (advice.workers, advice.threads, advice.limit) == (6, None, "encoder")
+    assert advice.images == pytest.approx(6000)
     slow = advise(speed_of({1: 100, 16: 1600}, {16: 50_000}, {16: 7000}, cores=16, device="cuda"))
     assert (slow.workers, slow.limit) == (16, "files")
 
@@ -111,7 +113,21 @@ def test_a_store_is_measured(source: Source) -> None:
     assert set(found.views) == set(found.encoder) == {1}
     assert min(*found.views.values(), *found.encoder.values()) > 0
     assert (found.views_each, found.device) == (2, "cpu")
+    assert 0 < found.share <= 1.01
     assert heard == [(0, 2), (1, 2), (2, 2)]
+
+
+def test_other_programs_are_noticed(source: Source, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They take time in which a thread does nothing, as in sleep."""
+
+    def rate(*args: object) -> float:
+        time.sleep(0.2)
+        return 1.0
+
+    subject = made(source)
+    monkeypatch.setattr(speed, "rate", rate)
+    monkeypatch.setattr(speed, "_steps", lambda *args: (1 for _ in range(9)))
+    assert measure(subject).share < 0.5
 
 
 def test_files_are_measured(folder: Path) -> None:

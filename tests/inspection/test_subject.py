@@ -15,7 +15,7 @@ from subjects import SMALL, made
 from pairlens.data.fingerprint import fingerprint
 from pairlens.data.images import Source
 from pairlens.errors import InputError
-from pairlens.inspection.subject import Subject, boxes_of_run, open_subject, subject_of
+from pairlens.inspection.subject import Subject, boxes_of_run, check_same, open_subject, subject_of
 from pairlens.recipes.general import moco_v2, simclr
 from pairlens.record.run import Run
 from pairlens.settings import ContrastiveCrop, Machine, Network, Views
@@ -25,14 +25,16 @@ from pairlens.views.boxes import CENTRAL
 def a_run(folder: Path, source: Source, tables: dict[int, object], **data: object) -> Run:
     """A run that has found these boxes: a table, or the bytes of a damaged file, by step."""
     (folder / "boxes").mkdir(parents=True)
-    known = {"side": source.train.pixels.shape[-1], "fingerprint": fingerprint(source)} | data
-    (folder / "run.json").write_text(json.dumps({"call": {}, "data": known}))
+    train, tests = source.train, len(source.test) if source.test else 0
+    known = {"side": train.pixels.shape[-1], "fingerprint": fingerprint(source), "train": len(train), "test": tests}
+    known |= {"classes": list(train.classes)} | data
+    (folder / "run.json").write_text(json.dumps({"call": {"source": source.name, "seed": 0}, "data": known}))
     for step, table in tables.items():
         path = folder / "boxes" / f"{step:06d}.npz"
         if isinstance(table, bytes):
             path.write_bytes(table)
         else:
-            np.savez(path, boxes=np.asarray(table, np.float16), epoch=step // 10, k=0.1)
+            np.savez(path, boxes=np.asarray(table, np.float16), step=step, epoch=step // 10, k=0.1)
     return Run.open(folder)
 
 
@@ -44,31 +46,42 @@ def plain(source: Source) -> Source:
 def test_the_newest_boxes_of_a_run_that_can_be_read_are_taken(tmp_path: Path, source: Source) -> None:
     old, new = torch.rand(40, 4).sort(1).values, torch.rand(40, 4).sort(1).values
     run = a_run(tmp_path / "run", source, {5: old, 100: new, 200: b"PK\x03\x04"})
-    known = boxes_of_run(run, source)
+    known = boxes_of_run(run)
     assert torch.equal(known.boxes.table, new.half().float())
-    assert known.whose == "the boxes that the run run found after epoch 10"
+    assert known.whose == "the boxes that run run found after epoch 10"
     assert known.boxes.k == 0.1
 
 
+@pytest.mark.parametrize("tables", [{}, {5: b""}])
+def test_a_run_without_boxes_is_refused(tmp_path: Path, source: Source, tables: dict[int, object]) -> None:
+    with pytest.raises(InputError, match="holds no boxes that can be read"):
+        boxes_of_run(a_run(tmp_path / "run", source, tables))
+
+
 @pytest.mark.parametrize(
-    ("tables", "data", "message"),
+    ("data", "count"),
     [
-        ({}, {}, "holds no boxes that can be read"),
-        ({5: b""}, {}, "holds no boxes that can be read"),
-        ({5: np.zeros((39, 4))}, {}, "found boxes for 39 other images than the 40 training images of some/images"),
-        ({5: np.zeros((40, 4))}, {"fingerprint": "another"}, "found boxes for 40 other images"),
+        ({"fingerprint": "another"}, 40),
+        ({}, 39),
+        ({"side": 99, "train": 41}, 40),
+        ({"side": 99, "test": 0}, 40),
+        ({"side": 99, "classes": ["a", "b"]}, 40),
     ],
 )
-def test_a_run_without_boxes_of_these_images_is_refused(
-    tmp_path: Path, source: Source, tables: dict[int, object], data: dict[str, object], message: str
-) -> None:
-    with pytest.raises(InputError, match=message):
-        boxes_of_run(a_run(tmp_path / "run", source, tables, **data), source)
+def test_boxes_of_other_images_are_refused(tmp_path: Path, source: Source, data: dict[str, object], count: int) -> None:
+    run = a_run(tmp_path / "run", source, {5: np.zeros((count, 4))}, **data)
+    with pytest.raises(InputError, match=r"found boxes for other images \(4\d of some/images\) than these \(40 of"):
+        check_same(run, boxes_of_run(run).boxes, source, 0)
 
 
-def test_images_stored_at_another_side_are_told_by_their_number_alone(tmp_path: Path, source: Source) -> None:
+def test_boxes_of_the_same_images_stored_at_another_side_are_taken(tmp_path: Path, source: Source) -> None:
+    """What was opened, and how, is then compared instead of pixels."""
     run = a_run(tmp_path / "run", source, {5: np.zeros((40, 4))}, side=99, fingerprint="another")
-    assert len(boxes_of_run(run, source).boxes) == 40
+    boxes = boxes_of_run(run).boxes
+    check_same(run, boxes, source, 0)
+    for other, seed in ((source, 1), (replace(source, name="some/others"), 0)):
+        with pytest.raises(InputError, match="found boxes for other images"):
+            check_same(run, boxes, other, seed)
 
 
 @pytest.mark.parametrize("boxes", ["none", "found", "central", "whole", "known"])
@@ -81,10 +94,10 @@ def test_whose_boxes_crops_are_kept_in_and_whose_are_the_objects(
         return
     used = source if own else plain(source)
     found = torch.rand(40, 4).sort(1).values.half().float()
-    run = a_run(tmp_path / "run", used, {10: found}) if given else None
+    known = boxes_of_run(a_run(tmp_path / "run", used, {10: found})) if given else None
     recipe = simclr(**SMALL, views=Views(size=16), crops=ContrastiveCrop(boxes=boxes))  # type: ignore[arg-type]
     place = made(source).place
-    subject = subject_of(used, recipe, place, 0, run=run)
+    subject = subject_of(used, recipe, place, 0, found=known)
 
     tables = {"own": source.train.boxes, "run": found, "central": torch.tensor(CENTRAL).repeat(40, 1)}
     tables["whole"] = torch.tensor([0.0, 0.0, 1.0, 1.0]).repeat(40, 1)
@@ -106,7 +119,7 @@ def test_views_are_drawn_about_the_boxes_of_a_run_where_boxes_are_to_be_found(tm
     run = a_run(tmp_path / "run", source, {10: points})
     views = Views(size=16, crop=(0.05, 0.1))
     recipe = simclr(**SMALL, views=views, crops=ContrastiveCrop(boxes="found"))
-    subject = subject_of(plain(source), recipe, made(source).place, 0, run=run)
+    subject = subject_of(plain(source), recipe, made(source).place, 0, found=boxes_of_run(run))
     crop = subject.drawn(torch.arange(40), subject.generator())["query"].crop
     centres = crop[:, :2] + crop[:, 2:] / 2
     inside = (crop[:, 2:] / 2 < 0.2).all(1)  # others are clamped by the border

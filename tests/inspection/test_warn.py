@@ -8,10 +8,14 @@ from subjects import SMALL, made
 
 from pairlens.data.images import ImageSet, Source
 from pairlens.inspection import copies, found, overlap
+from pairlens.inspection.advice import advise
+from pairlens.inspection.speed import Speed
+from pairlens.inspection.subject import Known, subject_of
 from pairlens.inspection.warn import warnings
-from pairlens.recipes.general import moco_v2, simclr
+from pairlens.recipes.general import byol, moco_v2, simclr
 from pairlens.recipes.recipe import Recipe
 from pairlens.settings import ContrastiveCrop, Network, Views
+from pairlens.views.boxes import Boxes
 
 
 def said(source: Source, recipe: Recipe | None = None, *, duplicates: bool = False) -> str:
@@ -59,7 +63,7 @@ def test_elongated_images_are_named(sound: Source) -> None:
     sizes[3], sizes[9] = torch.tensor([40, 140]), torch.tensor([4000, 40])
     text = said(among(sound, sizes=sizes))
     assert (
-        "2 images are more than 3 times as long as wide, 9 the most (40 \u00d7 4000 px); of 1 no crop is large" in text
+        "2 images are more than 3 times as long as wide, 9 the most (40 \u00d7 4000 px); for 1 no crop is large" in text
     )
     crops = overlap.pair(made(among(sound, sizes=sizes)), made(sound).plan, torch.tensor([9] * 50), torch.Generator())
     assert torch.equal(crops[0], crops[1])  # so the sentence is true
@@ -100,4 +104,49 @@ def test_copies_and_unreadable_files(source: Source) -> None:
     assert "have copies in training" in said(source, duplicates=True)
     lost = among(source, skipped=(("a.jpg", "broken"), ("b.jpg", "broken")))
     assert "2 files, a.jpg the first of them, cannot be read" in said(lost)
-    assert "a.jpg cannot be read and will be left out." in said(among(source, skipped=(("a.jpg", "broken"),)))
+    assert "a.jpg cannot be read and is left out." in said(among(source, skipped=(("a.jpg", "broken"),)))
+
+
+def test_a_picture_is_met_as_a_negative_only_where_there_are_some(sound: Source) -> None:
+    pixels = sound.train.pixels.clone()
+    pixels[:20] = pixels[100]
+    assert "are met as its negatives, by" in said(among(sound, pixels=pixels), duplicates=True)
+    without = said(among(sound, pixels=pixels), byol(**SMALL, views=Views(size=8)), duplicates=True)
+    assert "20 of the 1\u202f200 training images (1.7 %) repeat another one" in without
+    assert "negatives" not in without
+
+
+def test_boxes_that_say_nothing_come_first(sound: Source) -> None:
+    boxes = Boxes.unknown(1200)
+    boxes.refresh(torch.tensor([0.0, 0.0, 1.0, 1.0]).repeat(1200, 1), 10, 1, 0.1)
+    recipe = simclr(**SMALL, views=Views(size=8, crop=(0.9, 1.0)), crops=ContrastiveCrop(boxes="found"))
+    subject = subject_of(sound, recipe, made(sound).place, 0, found=Known(boxes, "a run's boxes"))
+    first, second = warnings(subject, found.compute(subject), overlap.compute(subject))
+    assert first.startswith("100% of the boxes found with k = 0.1 are nearly the whole image")
+    assert "show nearly the same" in second
+
+
+@pytest.mark.parametrize(
+    ("files", "encoder", "share", "message"),
+    [
+        (100.0, 9000.0, 1.0, "Decoding files is the bottleneck"),
+        (9000.0, 9000.0, 1.0, "Rendering views takes longer"),
+        (9000.0, 100.0, 1.0, None),
+        (9000.0, 100.0, 0.5, "so that a thread had 50\u00a0% of a core"),
+    ],
+)
+def test_a_slow_loader_and_a_busy_machine_are_told(
+    sound: Source, files: float, encoder: float, share: float, message: str | None
+) -> None:
+    subject = made(sound)
+    speed = Speed({1: files}, {1: 5000.0}, {1: encoder}, 2, 1, "cpu", share)
+    text = warnings(subject, found.compute(subject), overlap.compute(subject), None, speed, advise(speed))
+    assert len(text) == (message is not None)
+    assert message is None or message in text[0]
+
+
+def test_names_of_files_are_never_code(sound: Source) -> None:
+    names = ["`a`", *sound.train.names[1:]]
+    sizes = torch.full((1200, 2), 40)
+    sizes[0] = 4
+    assert "'a' the smallest of them" in said(among(sound, names=names, sizes=sizes))

@@ -71,7 +71,7 @@ class Duplicates:
         return float(missed / self.images) if self.images else 0.0
 
     def summary(self, negatives: int | None = None) -> str:
-        """What was found, what it means and what to do, in one sentence; `negatives` are those of a query."""
+        """What was found, what it means and what to do, in one sentence; `negatives` are a query's, if known."""
         found = [self._of_training(negatives)]
         if self.tests is not None:
             found.append(self._of_test(self.tests))
@@ -84,12 +84,13 @@ class Duplicates:
             return f"no two of the {self.images:,} training images show the same picture"
         exact = sum(group.exact for group in self.groups)
         kinds = f"identical pixels in {exact:,}, nearly the same picture in {len(self.groups) - exact:,}"
-        met = f", by {_percent(self.met(negatives))} of the queries with {negatives:,} negatives" if negatives else ""
+        met = "" if negatives == 0 else ", and copies of a picture are met as its negatives"
+        if negatives:
+            met += f", by {_percent(self.met(negatives))} of the queries with {negatives:,} negatives"
         return (
             f"{self.redundant:,} of the {self.images:,} training images ({_percent(self.share)}) "
             f"repeat{'s' if self.redundant == 1 else ''} another one, in {_counted(len(self.groups), 'group')} of "
-            f"up to {len(self.groups[0].rows):,} ({kinds}), and copies of a picture are met as its negatives{met}: "
-            "keep one of each group"
+            f"up to {len(self.groups[0].rows):,} ({kinds}){met}: keep one of each group"
         )
 
     def _of_test(self, tests: int) -> str:

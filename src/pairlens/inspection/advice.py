@@ -80,7 +80,7 @@ def _taken(speed: Speed, threads: int) -> float:
 
 
 def _limit(speed: Speed, workers: int, threads: int) -> str:
-    """What more of would help: files only where their rate is missed, not where workers were chosen to be just enough."""
+    """What would help if it were faster; files do not where just as many workers were chosen as it takes."""
     if speed.files and at(speed.files, workers) < ENOUGH * _taken(speed, threads):
         return "files"
     return "views" if at(speed.views, threads) < at(speed.encoder, threads) else "encoder"

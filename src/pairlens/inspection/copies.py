@@ -14,6 +14,7 @@ from pairlens.data.duplicates import Duplicates, Group, find_duplicates
 from pairlens.data.images import ImageSet
 from pairlens.data.photographs import Photographs
 from pairlens.inspection.subject import Progress, Subject
+from pairlens.inspection.threads import threads
 from pairlens.inspection.views import shrink
 from pairlens.inspection.wording import spaced
 
@@ -54,17 +55,19 @@ class Copies:
     @property
     def summary(self) -> str:
         """What was found, what it means and what to do."""
-        text = self.found.summary(self.negatives or None)
+        text = self.found.summary(self.negatives)
         return spaced(f"{text[:1].upper()}{text[1:]}.")
 
 
 def compute(subject: Subject, progress: Progress = lambda done, total: None) -> Copies:
     """Look at every image of both sets once; `progress` hears how many.
 
-    What takes the place of a file that cannot be decoded is no copy.
+    What takes the place of a file that cannot be decoded is no copy. Torch gets one thread: thumbnails are small, and
+    where other programs use the cores several threads would wait for each other. Files are decoded by all workers.
     """
     train, test = subject.images, subject.source.test
-    found = find_duplicates(train.pixels, None if test is None else test.pixels, progress)
+    with threads(1):
+        found = find_duplicates(train.pixels, None if test is None else test.pixels, progress)
     lost, lost_tests = unreadable(train), unreadable(test)
     if lost or lost_tests:
         found = _without(found, _rows(train, lost), _rows(test, lost_tests))

@@ -1,15 +1,46 @@
 """The page of an inspection: the same look as the report, one section for each question."""
 
+import os
 from collections.abc import Sequence
 from importlib.resources import files
 from pathlib import Path
 
 import pairlens
+from pairlens.errors import InputError
 from pairlens.inspection.panels import copies, found, overlap, parameters, recipe, speed, views
 from pairlens.inspection.whole import Inspection
+from pairlens.inspection.wording import roughly
 from pairlens.report.document import Section, document, write_page
 from pairlens.report.html import Html, join, notice, prose, tag, user
 from pairlens.report.text import clean, count
+
+DOCTYPE = b"<!doctype html"
+
+
+def check_output(output: Path) -> None:
+    """Whether a page can be written there, asked before time is spent on its content; nothing is made yet.
+
+    Raises:
+        InputError: it is a folder, may not be written, or is a file that is no page, which would be replaced.
+    """
+    output = Path(output).absolute()
+    try:
+        there = next(place for place in output.parents if place.exists())
+        writable = there.is_dir() and os.access(there, os.W_OK | os.X_OK)
+        why = "it is a folder" if output.is_dir() else "" if writable else f"{there} is no folder that may be written"
+        other = not why and output.exists() and not (output.is_file() and _is_page(output))
+    except OSError as error:
+        why, other = str(error.strerror), False
+    if why:
+        raise InputError(f"the page cannot be written to {output} ({why}); give another file with --output")
+    if other:
+        raise InputError(f"{output} is there and is no page, so it is not replaced; give another file with --output")
+
+
+def _is_page(path: Path) -> bool:
+    """Whether a file begins as a page does, or is empty."""
+    with path.open("rb") as file:
+        return file.read(len(DOCTYPE)).lower() in (b"", DOCTYPE)
 
 
 def write_inspection(inspection: Inspection, output: Path) -> Path:
@@ -111,11 +142,14 @@ def tiles(i: Inspection) -> list[tuple[str, str, str]]:
         ("training images", count(i.found.train), tests),
         ("views of an image", recipe.views_in_words(subject), f"crops of {_range(subject.recipe.views.crop)}"),
         ("steps", count(t.steps), f"{count(t.epochs)} epochs, batches of {count(t.order.batch)}"),
-        ("negatives of a query", count(subject.negatives), f"temperature {subject.recipe.method.temperature:g}"),
     ]
-    if i.advice is not None:
+    if subject.negatives:
+        note = f"temperature {subject.recipe.method.temperature:g}"
+        shown.append(("negatives of a query", count(subject.negatives), note))
+    if i.advice is not None and i.seconds is not None:
         limit = {"files": "decoding", "views": "rendering", "encoder": "the encoder"}[i.advice.limit]
-        shown.append(("expected speed", count(i.advice.rounded), f"images a second, limited by {limit}"))
+        note = f"at {count(i.advice.rounded)} images a second, limited by {limit}"
+        shown.append(("expected time", roughly(i.seconds), note))
     return shown
 
 

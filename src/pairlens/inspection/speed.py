@@ -6,7 +6,7 @@ B images of a batch, S pixels of a view's side.
 import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterator, Mapping
-from contextlib import closing, contextmanager
+from contextlib import closing
 from dataclasses import dataclass
 
 import torch
@@ -17,6 +17,7 @@ from pairlens.data.parallel import cores
 from pairlens.data.photographs import Photographs
 from pairlens.draw import Draw
 from pairlens.inspection.subject import Progress, Subject
+from pairlens.inspection.threads import threads
 from pairlens.train import render_views, set_rate
 from pairlens.views.params import ViewParams
 
@@ -35,20 +36,22 @@ class Speed:
     views_each: int  # views of an image
     cores: int
     device: str
+    share: float = 1.0  # of a core that a single thread was given, on a CPU; well below 1 where other programs run
 
 
 def measure(subject: Subject, seconds: float = SECONDS, progress: Progress = lambda done, total: None) -> Speed:
     """Measure for about so many seconds; the subject's training is used up by it.
 
     Workers are threads that decode and cut files, while the calling thread renders. Threads are torch's; on a GPU they
-    hardly matter and are left as they are. One and all are tried of both. Nothing else should run meanwhile.
+    hardly matter and are left as they are. One and all are tried of both. Nothing else should run meanwhile: `share`
+    tells whether something did.
     """
     t, pixels = subject.training, subject.images.pixels
     device, now = t.mean.device, torch.get_num_threads()
-    threads = sorted({1, now}) if device.type == "cpu" else [now]
+    numbers = sorted({1, now}) if device.type == "cpu" else [now]
     workers = sorted({1, pixels.workers}) if isinstance(pixels, Photographs) else []
     trains = subject.recipe.method.trains
-    tasks = len(workers) + len(threads) * (2 if trains else 1)
+    tasks = len(workers) + len(numbers) * (2 if trains else 1)
     done = iter(range(1, tasks + 1))
 
     def timed(steps: Generator[int, None, None]) -> float:
@@ -58,18 +61,21 @@ def measure(subject: Subject, seconds: float = SECONDS, progress: Progress = lam
         return found
 
     progress(0, tasks)
-    files, views, encoder = {}, {}, {}
+    files, views, encoder, share = {}, {}, {}, 1.0
     for n in workers:
         assert isinstance(pixels, Photographs)
         some = Photographs(pixels.root, pixels.names, pixels.shape[-1], n)
         files[n] = timed(_delivered(subject, make_loader(some, device)))
-    for n in threads:
-        with _threads(n):
+    for n in numbers:
+        began, used = time.perf_counter(), time.thread_time()
+        with threads(n):
             views[n] = timed(_rendered(subject) if workers else _delivered(subject, t.loader))
             if trains:
                 encoder[n] = timed(_steps(subject, seconds / tasks))
+        if n == 1 and device.type == "cpu":
+            share = (time.thread_time() - used) / (time.perf_counter() - began)
     each = len(subject.drawn(torch.zeros(1).long(), subject.generator()))
-    return Speed(files, views, encoder, each, cores(), device.type)
+    return Speed(files, views, encoder, each, cores(), device.type, share)
 
 
 def rate(steps: Iterator[int], seconds: float, settle: Callable[[], None] = lambda: None) -> float:
@@ -172,17 +178,6 @@ def _render(subject: Subject, params: Mapping[str, ViewParams], pixels: Mapping[
     t = subject.training
     for name, p in params.items():
         t.render(pixels[name], p, p.size or t.size, t.mean, t.std, cut)
-
-
-@contextmanager
-def _threads(number: int) -> Iterator[None]:
-    """Torch with so many threads."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(number)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def _synchronise(device: torch.device) -> None:

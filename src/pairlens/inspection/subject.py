@@ -7,7 +7,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import torch
 from jaxtyping import Int64
 from torch import Tensor
@@ -21,8 +20,9 @@ from pairlens.errors import InputError
 from pairlens.place import Place
 from pairlens.pretrain import open_images
 from pairlens.recipes.recipe import Recipe
+from pairlens.record.localised import last_boxes
 from pairlens.record.run import Run
-from pairlens.report.localised import UNREADABLE, box_files
+from pairlens.report.text import clean
 from pairlens.settings import Machine
 from pairlens.train import Training
 from pairlens.views.boxes import Boxes
@@ -118,64 +118,79 @@ def open_subject(
             told.append(text)
             say(text)
 
-    run = None if boxes_of is None else Run.open(boxes_of)  # before the images are read, which may take long
+    run = None if boxes_of is None else Run.open(boxes_of)
+    found = None if run is None else boxes_of_run(run)  # before the images are read, which may take long
     source, place = open_images(
         spec, recipe, machine, labels=labels, test=test, seed=seed, decode=decode, say=tell, progress=progress
     )
-    return subject_of(source, recipe, place, seed, run=run, said=tuple(told))
+    if run is not None and found is not None:
+        check_same(run, found.boxes, source, seed)
+    return subject_of(source, recipe, place, seed, found=found, said=tuple(told))
 
 
 def subject_of(
-    source: Source, recipe: Recipe, place: Place, seed: int, *, run: Run | None = None, said: tuple[str, ...] = ()
+    source: Source, recipe: Recipe, place: Place, seed: int, *, found: Known | None = None, said: tuple[str, ...] = ()
 ) -> Subject:
-    """The subject that an opened source is; `run` has found boxes for its images.
+    """The subject that an opened source is; `found` are boxes that an earlier run has found for its images.
 
     Raises:
-        InputError: the recipe cannot be trained on these images, or the run holds no boxes of them.
+        InputError: the recipe cannot be trained on these images.
     """
     recipe = resolve(recipe, source.train, place)
     training = assemble(recipe, source.train, place, seed)
-    given = None if run is None else boxes_of_run(run, source)
-    kept, objects = _known(recipe, source.train, training.boxes, given)
-    about = given.boxes if given and recipe.crops.boxes == "found" else training.boxes
+    kept, objects = _known(recipe, source.train, training.boxes, found)
+    about = found.boxes if found and recipe.crops.boxes == "found" else training.boxes
     about = about if about is not None and about.ready else None
     return Subject(source, recipe, training, place, seed, about, recipe.plan(about), kept, objects, said)
 
 
-def boxes_of_run(run: Run, source: Source) -> Known:
-    """The boxes that a run has found last for these very images.
+def boxes_of_run(run: Run) -> Known:
+    """The boxes that a run has found last.
 
     Raises:
-        InputError: it has found none that can be read, or was trained on other images.
+        InputError: it has found none that can be read.
     """
-    data = run.info.get("data", {})
-    for path in reversed(box_files(run)):
-        try:
-            with np.load(path, allow_pickle=False) as file:
-                table = torch.from_numpy(file["boxes"].astype(np.float32))
-                epoch, k = int(file["epoch"]), float(file["k"])
-            boxes = Boxes.unknown(len(table))
-            boxes.refresh(table, int(path.stem), epoch, k)
-        except UNREADABLE:
-            continue
-        same_pixels = data.get("side") == source.train.pixels.shape[-1]
-        if len(table) != len(source.train) or (same_pixels and data.get("fingerprint") != fingerprint(source)):
-            raise InputError(
-                f"the run {run.folder} found boxes for {len(table):,} other images than the {len(source.train):,} "
-                f"training images of {source.name}; give a run on these, and the labels, test and seed that it had"
-            )
-        return Known(boxes, f"the boxes that the run {run.name} found after epoch {epoch}")
-    raise InputError(
-        f"the run {run.folder} holds no boxes that can be read; give one that was trained with boxes found"
-    )
+    boxes = last_boxes(run)
+    if boxes is None:
+        raise InputError(
+            f"the run {run.folder} holds no boxes that can be read; give one that was trained with --boxes found, for "
+            "longer than its --box-start epochs"
+        )
+    return Known(boxes, f"the boxes that run {clean(run.name)} found after epoch {boxes.history[-1].epoch}")
+
+
+def check_same(run: Run, boxes: Boxes, source: Source, seed: int) -> None:
+    """Whether a run found these boxes for these very images, perhaps stored at another side.
+
+    Raises:
+        InputError: it was trained on others.
+    """
+    data, train = run.info["data"], source.train
+    if data["side"] == train.pixels.shape[-1]:
+        same = data["fingerprint"] == fingerprint(source)
+    else:
+        before = (_place(run.call["source"]), run.call["seed"], data["train"], data["test"], data["classes"])
+        tests = len(source.test) if source.test else 0
+        same = before == (_place(source.name), seed, len(train), tests, list(train.classes))
+    if not same or len(boxes) != len(train):
+        raise InputError(
+            f"the run {run.folder} found boxes for other images ({data['train']:,} of {run.call['source']}) than these "
+            f"({len(train):,} of {source.name}); give a run on these, and the labels, test and seed that it had"
+        )
+
+
+def _place(source: str) -> str:
+    """A source by its whole path; a built-in one by its name."""
+    path = Path(source).expanduser()
+    return str(path.resolve()) if path.exists() else source
 
 
 def _known(
-    recipe: Recipe, images: ImageSet, table: Boxes | None, given: Known | None
+    recipe: Recipe, images: ImageSet, table: Boxes | None, found: Known | None
 ) -> tuple[Known | None, Known | None]:
     """The boxes that crops are kept in, or could be; and those of the objects."""
     own = None if images.boxes is None else Known(Boxes.known(images.boxes), "the boxes that the images came with")
-    objects = own or given
+    objects = own or found
     if recipe.crops.boxes in ("central", "whole") and table is not None:
         return Known(table, f"{recipe.crops.boxes} boxes"), objects
-    return (own if recipe.crops.boxes == "known" else given or own), objects
+    return (own if recipe.crops.boxes == "known" else found or own), objects

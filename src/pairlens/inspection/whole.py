@@ -33,6 +33,12 @@ class Inspection:
     advice: Advice | None
     warnings: tuple[str, ...]
 
+    @property
+    def seconds(self) -> float | None:
+        """That a training is expected to take, evaluation and search for boxes aside; None if nobody knows."""
+        t = self.subject.training
+        return None if self.advice is None else t.steps * t.order.batch / self.advice.images
+
 
 def inspect(
     subject: Subject,
@@ -60,6 +66,6 @@ def inspect(
         pace = speed.measure(subject, seconds, lambda done, total: advance("measuring speed", done, total))
     lost = [*(twice.unreadable if twice else ()), *copies.unreadable(subject.images)]
     what = replace(what, skipped=tuple(dict.fromkeys([*what.skipped, *lost])))
-    said = warnings(subject, what, shared, twice)
     advice = None if pace is None else advise(pace)
+    said = warnings(subject, what, shared, twice, pace, advice)
     return Inspection(subject, what, shown, kinds, shared, fallen, twice, pace, advice, said)

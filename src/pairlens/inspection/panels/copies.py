@@ -7,6 +7,11 @@ from pairlens.report.html import Html, join, picture, tag, user
 from pairlens.report.overlay import FLATTEST, TALLEST
 from pairlens.report.text import count, shorten
 
+CAUTION = (
+    "What is nearly the same is told by small thumbnails, mostly by their brightness: look at such images before you "
+    "take any away, for they may be different things before one background."
+)
+
 
 def draw(copies: Copies) -> Html:
     """The sentence and the pictures."""
@@ -15,7 +20,8 @@ def draw(copies: Copies) -> Html:
         _part("Training images that show one picture", copies.groups, len(found.groups), ()),
         _part("Test images with a copy in training", copies.leaks, len(found.leaks), ("test", "training")),
     ]
-    return join([tag("p", {}, copies.summary), *parts])
+    near = any(not alike.exact for alike in (*copies.groups, *copies.leaks))
+    return join([tag("p", {}, copies.summary), tag("p", {"class": "aside"}, CAUTION) if near else None, *parts])
 
 
 def _part(title: str, shown: Sequence[Alike], of: int, roles: Sequence[str]) -> Html | None:

@@ -25,7 +25,7 @@ def draw(overlap: Overlap, fallen: crops.Crops | None) -> Html:
     plot = tag("div", {}, head, tag("p", {"class": "aside"}, about), chart(overlap_figure(overlap.ways), alt, 260))
     told = tag("div", {}, _numbers(overlap))
     below = [tag("h3", {"class": "apart"}, "Where crops fall"), crops.draw(fallen)] if fallen else []
-    return join([tag("div", {"class": "columns"}, plot, told), *below])
+    return join([tag("div", {"class": "columns" + " wide" * (len(overlap.ways) > 1)}, plot, told), *below])
 
 
 def overlap_figure(ways: Sequence[Way]) -> go.Figure:
@@ -53,23 +53,23 @@ def _numbers(overlap: Overlap) -> Html:
     """A row for each fact, a column for each way."""
     ways = overlap.ways
     heads = [tag("th", {"scope": "col"}, way.name, _mine(way, len(ways))) for way in ways]
-    rows = [
-        _row("pairs with nothing in common", [percent(way.apart) for way in ways]),
-        _row(f"pairs nearly the same (over {percent(NEARLY, 0)})", [percent(way.nearly_same) for way in ways]),
-    ]
+    rows = [_row("mean overlap", [percent(float(way.overlap.mean()), 0) for way in ways])]
     for share in ways[0].missed:
-        label = "pairs that miss the object" if share == 0 else f"or show at most {percent(share, 0)} of it"
+        label = "object missed" if share == 0 else f"at most {percent(share, 0)} of it shown"
         rows.append(_row(label, [percent(way.missed[share]) for way in ways]))
-    rows.append(_row("overlap on average", [percent(float(way.overlap.mean()), 0) for way in ways]))
+    rows += [
+        _row("nothing shared", [percent(way.apart) for way in ways]),
+        _row(f"over {percent(NEARLY, 0)} shared", [percent(way.nearly_same) for way in ways]),
+    ]
     head = tag("thead", {}, tag("tr", {}, tag("td", {}), *heads))
-    grid = tag("table", {"class": "ways"}, head, tag("tbody", {}, *rows))
+    grid = tag("table", {"class": "ways", "style": f"--ways:{len(ways)}"}, head, tag("tbody", {}, *rows))
     return join(
         [scrolling(grid, "overlap of crops in numbers"), tag("p", {"class": "aside"}, prose(_caption(overlap)))]
     )
 
 
 def _mine(way: Way, of: int) -> Html | None:
-    return tag("span", {"class": "minor"}, "so it begins") if way.own and of > 1 else None
+    return tag("span", {"class": "minor"}, "the training begins so") if way.own and of > 1 else None
 
 
 def _row(label: str, values: Sequence[str]) -> Html:
@@ -77,9 +77,9 @@ def _row(label: str, values: Sequence[str]) -> Html:
 
 
 def _caption(overlap: Overlap) -> str:
-    said = f"{count(PAIRS)} pairs of random images, in each way with crops of the same sizes."
+    said = f"Shares of {count(PAIRS)} pairs of crops, of random images."
     if overlap.kept is not None:
-        said += f" Crops are kept in {overlap.kept.whose}."
+        said += f" All ways draw crops of the same sizes; the localised ones are kept in {overlap.kept.whose}."
     if overlap.objects is None:
         return said + " Where the objects are is not known; `--boxes-of RUN` shows what an earlier run found."
     same = overlap.kept is not None and overlap.objects.whose == overlap.kept.whose

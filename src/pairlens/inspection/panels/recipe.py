@@ -34,7 +34,7 @@ def numbers(subject: Subject) -> Mapping[str, Sequence[tuple[str, str]]]:
     return {
         "Training": [
             ("recipe", recipe.name),
-            ("epochs", f"{count(t.epochs)} of {count(len(t.order))} steps, {count(t.steps)} steps in all"),
+            ("epochs", f"{count(t.epochs)}, each of {count(len(t.order))} steps; {count(t.steps)} steps in all"),
             ("batch", count(t.order.batch) + (f", in {t.accumulate} parts" if t.accumulate > 1 else "")),
             ("negatives of a query", count(subject.negatives) if subject.negatives else "none"),
             ("temperature", f"{recipe.method.temperature:g}"),

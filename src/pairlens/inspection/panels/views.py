@@ -1,4 +1,4 @@
-"""The views: some images, each drawn for several times, its rectangles and what came of them."""
+"""The views: some images, each drawn for several times, its rectangles and what came of them; numbers on demand."""
 
 from collections.abc import Sequence
 
@@ -14,7 +14,9 @@ def draw(drawn: Sequence[Drawn], whose: str | None) -> Html:
     examples = [example for image in drawn for example in image.draws]
     key = tag("li", {}, tag("span", {"class": "box key", "aria-hidden": "true"}), "object's box")
     legend = gallery.legend(examples, *([key] if whose else []))
-    return join([legend, *map(_image, drawn), gallery.caption(examples)])
+    summary = tag("summary", {}, "Tell what was drawn for each view")
+    numbers = tag("details", {"class": "numbers"}, summary, gallery.caption(examples))
+    return join([legend, numbers, *map(_image, drawn)])
 
 
 def _image(image: Drawn) -> Html:
