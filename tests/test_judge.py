@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
 from pairlens import judge as module
 from pairlens.assess import assess
@@ -16,13 +16,14 @@ from pairlens.cli import run as command
 from pairlens.data.sources import open_source
 from pairlens.errors import InputError
 from pairlens.evaluate.semantics import judge
-from pairlens.judge import judge_crops, open_classifier, open_judgement, samplers_of
+from pairlens.judge import judge_crops, open_classifier, open_judgement
 from pairlens.place import find_place
 from pairlens.record.localised import last_boxes
 from pairlens.record.run import Run
 from pairlens.reopen import open_run_source, recall
 from pairlens.settings import Machine
 from pairlens.views.boxes import Boxes
+from pairlens.views.crops import contrastive_crop, random_resized_crop
 
 QUICK = ["--device", "cpu", "--threads", "1", "--batch", "16", "--encoder", "resnet8w", "--splits", "1"]
 
@@ -77,6 +78,16 @@ def test_the_classifier_of_a_supervised_run_is_whole(runs: Path) -> None:
     assert all(torch.equal(value, trained[name]) for name, value in classifier.encoder.state_dict().items())
 
 
+def test_the_newest_checkpoint_counts(runs: Path, tmp_path: Path) -> None:
+    folder = shutil.copytree(runs / "two", tmp_path / "two")
+    (newest,) = (folder / "checkpoints").iterdir()
+    older = shutil.copytree(newest, folder / "checkpoints" / "step-00000001") / "weights.safetensors"
+    weights = load_file(older)
+    save_file({name: value * 2 for name, value in weights.items()}, older)
+    found = open_classifier(folder, find_place(Machine("cpu", threads=1)))
+    assert torch.equal(found.head.weight, weights["classifier.weight"])
+
+
 def test_the_boxes_are_those_that_the_run_found_last(runs: Path, tmp_path: Path) -> None:
     folder = shutil.copytree(runs / "found", tmp_path / "found")
     result = judged(folder, runs / "classifier", images=20, pairs=4)
@@ -87,12 +98,16 @@ def test_the_boxes_are_those_that_the_run_found_last(runs: Path, tmp_path: Path)
     boxes = last_boxes(Run.open(folder))
     assert boxes is not None
     assert torch.equal(boxes.table, torch.from_numpy(np.load(files[-1])["boxes"]).float())
-    shutil.copy(files[-1], folder / "boxes" / "1000000.npz")
-    (folder / "boxes" / "999999.npz").write_bytes(b"")
-    boxes = last_boxes(Run.open(folder))
-    assert boxes is not None
+    with np.load(files[-1]) as file:
+        arrays = dict(file)
+    for step, epoch in ((999_999, 7), (1_000_000, 8)):
+        np.savez(folder / "boxes" / f"{step}.npz", **arrays | {"step": step, "epoch": epoch})
+    latest = last_boxes(Run.open(folder))
+    assert latest is not None
+    assert latest.history[-1].epoch == 8
     files[-1].write_bytes(files[-1].read_bytes()[:1000])
-    (folder / "boxes" / "1000000.npz").unlink()
+    for step in (999_999, 1_000_000):
+        (folder / "boxes" / f"{step}.npz").write_bytes(b"")
     earlier = last_boxes(Run.open(folder))
     assert earlier is not None
     assert earlier.history[-1].epoch == 1
@@ -102,12 +117,16 @@ def test_the_crops_are_the_runs_own(runs: Path) -> None:
     """Against `judge` called by hand, as a user of Python would."""
     result = judged(runs / "central", runs / "classifier", seed=3)
     source = open_source(str(runs / "images.npz"))
-    recipe, _ = recall(Run.open(runs / "central"))
     place = find_place(Machine("cpu", threads=1))
     classifier = open_classifier(runs / "classifier", place)
     index = torch.randperm(48, generator=torch.Generator().manual_seed(3))
-    samplers = samplers_of(recipe, Boxes.central(len(source.train)))
-    assert list(samplers) == ["Random crop", "Localised only", "ContrastiveCrop, \u03b1 = 0.6"]
+    boxes = Boxes.central(len(source.train))
+    samplers = {
+        "Random crop": random_resized_crop((0.2, 1.0)),
+        "Localised only": contrastive_crop(boxes, 1.0, (0.2, 1.0)),
+        "ContrastiveCrop, \u03b1 = 0.6": contrastive_crop(boxes, 0.6, (0.2, 1.0)),
+    }
+    assert [way["name"] for way in result["ways"]] == list(samplers)
     look = (classifier.size, classifier.mean, classifier.std)
     expected = judge(
         classifier.encoder,
