@@ -96,6 +96,7 @@ def cells(text: str, shape: str) -> list[list[str]]:
 def test_the_numbers_stand_in_tables(folder: Path, data: Judged) -> None:
     given, text = json.loads((folder / "semantics.json").read_text()), semantics.draw(data)
     means = cells(text, "runs")
+    assert text.count("<bdi>Random crop</bdi>") == 1 + 1 + 20  # in the legend, and in each table
     assert [row[0] for row in means] == list(NAMES)
     for row, way in zip(means, given["ways"], strict=True):
         assert row[1] == f"{way['score']['mean']:.3f} \u00b1 {2 * way['score']['error']:.3f}"
@@ -161,7 +162,7 @@ def test_damage_costs_only_this_panel(tmp_path: Path) -> None:
     chosen, refused = random.Random(0), 0
     values = ["null", "[]", "{}", "1e999", '"x"', "-1", "1e400", "true", "[1, 2]"]
     places = [match.span(1) for match in re.finditer(r": ([^,{}\[\]]+|\[[^\]]*\])", whole)]
-    texts = [whole[: len(whole) // 2], "[]", "null", "{}", ""]
+    texts = [whole[: len(whole) // 2], "[]", "null", "{}", "", whole.replace('"pairs": 10', '"pairs": 1e999')]
     for _ in range(60):
         start, end = chosen.choice(places)
         texts.append(whole[:start] + chosen.choice(values) + whole[end:])
