@@ -59,7 +59,7 @@ def inspect(argv: list[str]) -> int:
 
         Args:
             source: a folder of images, a data set's folder, a .npy or .npz file, "scenes", "scenes:shortcut" or
-                "scenes:small", as for `pairlens train`; so are all flags but the inspection's own.
+                "scenes:small". It and all flags but the inspection's own are those of `pairlens train`.
             recipe: a method with its numbers; `pairlens recipes` lists them. Each has flags of its own.
             config: a YAML file of flags, or a run's run.json; flags given here go before it.
             labels: read a plain folder's sub-folders as labels.
@@ -84,11 +84,10 @@ def inspect(argv: list[str]) -> int:
             )
             seconds = SECONDS if inspection.speed else None
             found = look(subject, duplicates=inspection.duplicates, seconds=seconds, advance=console.advance)
-            page = write_inspection(found, inspection.output)
         finally:
             console.close()
         show(found, console.rich)
-        console.say(f"page: {page}")
+        console.say(f"page: {write_inspection(found, inspection.output)}")
         return 0
 
     about = f"See what would be trained on: a page, before any training.\n\nThe recipe {given.recipe}: {given.about}"

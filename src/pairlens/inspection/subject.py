@@ -17,6 +17,7 @@ from pairlens.data.fingerprint import fingerprint
 from pairlens.data.images import ImageSet, Source
 from pairlens.draw import Draw
 from pairlens.errors import InputError
+from pairlens.hooks import try_to_localise
 from pairlens.place import Place
 from pairlens.pretrain import open_images
 from pairlens.recipes.recipe import Recipe
@@ -125,19 +126,28 @@ def open_subject(
     )
     if run is not None and found is not None:
         check_same(run, found.boxes, source, seed)
-    return subject_of(source, recipe, place, seed, found=found, said=tuple(told))
+    return subject_of(source, recipe, place, seed, found=found, said=tuple(told), say=say)
 
 
 def subject_of(
-    source: Source, recipe: Recipe, place: Place, seed: int, *, found: Known | None = None, said: tuple[str, ...] = ()
+    source: Source,
+    recipe: Recipe,
+    place: Place,
+    seed: int,
+    *,
+    found: Known | None = None,
+    said: tuple[str, ...] = (),
+    say: Say = lambda text: None,
 ) -> Subject:
     """The subject that an opened source is; `found` are boxes that an earlier run has found for its images.
 
     Raises:
-        InputError: the recipe cannot be trained on these images.
+        InputError: the recipe cannot be trained on these images, or its encoder cannot find boxes that it asks for.
     """
     recipe = resolve(recipe, source.train, place)
-    training = assemble(recipe, source.train, place, seed)
+    training = assemble(recipe, source.train, place, seed, lambda: source.train.mean_std(say=say))
+    if recipe.crops.boxes == "found":
+        try_to_localise(training, source.train)
     kept, objects = _known(recipe, source.train, training.boxes, found)
     about = found.boxes if found and recipe.crops.boxes == "found" else training.boxes
     about = about if about is not None and about.ready else None
