@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from PIL import Image
 
 from pairlens import __version__
 from pairlens.cli import main, run
+from pairlens.errors import InputError
 from pairlens.recipes import RECIPES, find_recipe, flatten
 from pairlens.record.observe import Observer
 
@@ -155,7 +157,10 @@ def test_a_recipe_without_a_name_is_none(capsys: pytest.CaptureFixture[str], arg
 
 def test_an_unknown_command_is_named_without_importing_torch(capsys: pytest.CaptureFixture[str]) -> None:
     error = one_sentence(refuse(capsys, "trian", "scenes"))
-    assert "there is no command 'trian'; use one of inspect, train, recipes, resume, evaluate, report, study, data" in error
+    assert (
+        "there is no command 'trian'; use one of inspect, train, recipes, resume, evaluate, report, study, data"
+        in error
+    )
 
 
 def test_an_output_folder_in_use_is_left_alone(here: Path, photos: str, capsys: pytest.CaptureFixture[str]) -> None:
@@ -329,6 +334,32 @@ def test_an_interrupt_before_training_leaves_without_a_traceback(
     monkeypatch.setattr(commands, "start_run", interrupt)
     assert call("train", photos, *QUICK) == 130
     assert capsys.readouterr().err == "pairlens: interrupted\n"
+
+
+@pytest.mark.parametrize("ending", [KeyboardInterrupt, InputError("no")])
+@pytest.mark.parametrize("command", ["train", "resume", "evaluate"])
+def test_the_cursor_comes_back_whatever_ends_a_bar(
+    command: str, ending: Any, photos: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from pairlens import assess, commands
+
+    def work(*args: Any, progress: Any = None, **kwargs: Any) -> None:
+        if command == "evaluate":
+            progress("reading", 3, 9)
+        else:
+            (progress or args[2])(3, 9)
+        raise ending
+
+    for module, name in ((commands, "start_run"), (commands, "reopen_run"), (assess, "assess")):
+        monkeypatch.setattr(module, name, work)
+    monkeypatch.setattr(commands.Run, "open", lambda folder: None)
+    monkeypatch.setenv("FORCE_COLOR", "1")  # as on a terminal
+    monkeypatch.setenv("TERM", "xterm")
+    assert call(command, photos) == (130 if ending is KeyboardInterrupt else 2)
+    out = capsys.readouterr().out
+    assert (out.count("\x1b[?25l"), out.count("\x1b[?25h")) == (1, 1)
+    assert "3/9" in out
+    assert "0/9" not in out
 
 
 def in_process(code: str, *argv: str) -> subprocess.CompletedProcess[str]:

@@ -66,30 +66,30 @@ def train(argv: list[str]) -> int:
             recipe: a method with its numbers; `pairlens recipes` lists them. Each has flags of its own.
             config: a YAML file of flags, or a run's run.json; flags given here go before it.
         """
-        console = Console()
-        folder, training, images, place = start_run(
-            source,
-            made,
-            folder=run.out,
-            machine=machine,
-            labels=run.labels,
-            test=run.test,
-            seed=run.seed,
-            record=run.record,
-            decode=run.decode,
-            argv=argv,
-            say=console.say,
-            progress=console.decoding,
-        )
-        console.say(
-            f"{recipe}: {training.epochs} epochs of {len(training.order)} steps, batch {training.order.batch}, "
-            f"{training.size} px views, on {place.device} with {place.threads} threads, "
-            f"{str(place.precision).removeprefix('torch.')}"
-        )
-        console.say(f"run folder: {folder}")
-        watch = console.training(training)
-        state = pretrain(folder, training, images, save_every=run.save_every, watch=watch, say=console.say)
-        return _finish(folder, console, state)
+        with Console() as console:
+            folder, training, images, place = start_run(
+                source,
+                made,
+                folder=run.out,
+                machine=machine,
+                labels=run.labels,
+                test=run.test,
+                seed=run.seed,
+                record=run.record,
+                decode=run.decode,
+                argv=argv,
+                say=console.say,
+                progress=console.decoding,
+            )
+            console.say(
+                f"{recipe}: {training.epochs} epochs of {len(training.order)} steps, batch {training.order.batch}, "
+                f"{training.size} px views, on {place.device} with {place.threads} threads, "
+                f"{str(place.precision).removeprefix('torch.')}"
+            )
+            console.say(f"run folder: {folder}")
+            watch = console.training(training)
+            state = pretrain(folder, training, images, save_every=run.save_every, watch=watch, say=console.say)
+            return _finish(folder, console, state)
 
     about = f"Pretrain an encoder on images.\n\nThe recipe {given.recipe}: {given.about}"
     return _parse(command, "train", argv, about)
@@ -128,12 +128,14 @@ def resume(argv: list[str]) -> int:
             run: the run's folder.
             save_every: seconds between checkpoints.
         """
-        console = Console()
-        training, images, seconds = reopen_run(run, console.say, console.decoding)
-        console.say(f"resuming {run} at step {training.step} of {training.steps}")
-        watch = console.training(training)
-        state = pretrain(run, training, images, seconds=seconds, save_every=save_every, watch=watch, say=console.say)
-        return _finish(run, console, state)
+        with Console() as console:
+            training, images, seconds = reopen_run(run, console.say, console.decoding)
+            console.say(f"resuming {run} at step {training.step} of {training.steps}")
+            watch = console.training(training)
+            state = pretrain(
+                run, training, images, seconds=seconds, save_every=save_every, watch=watch, say=console.say
+            )
+            return _finish(run, console, state)
 
     return _parse(command, "resume", argv)
 
@@ -164,21 +166,21 @@ def evaluate(argv: list[str]) -> int:
         """
         from pairlens.assess import assess, table
 
-        console = Console()
-        result = assess(
-            Run.open(run),
-            solver=solver,
-            epochs=linear_epochs,
-            seed=seed,
-            baselines=baselines,
-            classifier=classifier,
-            say=console.say,
-            progress=console.advance,
-        )
-        console.say(table(result))
-        page = write_report([Run.open(run)], run / "report.html")
-        console.say(f"report: {page}")
-        return 0
+        with Console() as console:
+            result = assess(
+                Run.open(run),
+                solver=solver,
+                epochs=linear_epochs,
+                seed=seed,
+                baselines=baselines,
+                classifier=classifier,
+                say=console.say,
+                progress=console.advance,
+            )
+            console.say(table(result))
+            page = write_report([Run.open(run)], run / "report.html")
+            console.say(f"report: {page}")
+            return 0
 
     return _parse(command, "evaluate", argv)
 

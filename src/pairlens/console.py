@@ -17,6 +17,13 @@ class Console:
         self._bar: Progress | None = None
         self._told = 0.0
 
+    def __enter__(self) -> "Console":
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        """Leave a bar as it stands, and the terminal with its cursor, also after Ctrl-C."""
+        self.close()
+
     def say(self, text: str) -> None:
         """Print a sentence; text from users is never read as markup."""
         self.rich.print(text, markup=False)
@@ -64,7 +71,7 @@ class Console:
             last = TextColumn("{task.fields[detail]}") if detail else TimeRemainingColumn()
             self._bar = Progress(*columns, last, console=self.rich)
             self._bar.start()
-            self._bar.add_task(what, total=total, detail=detail)
+            self._bar.add_task(what, total=total, completed=done, detail=detail)
         self._bar.update(self._bar.task_ids[0], completed=done, detail=detail)
         if done >= total:
             self.close()

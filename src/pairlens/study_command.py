@@ -91,9 +91,8 @@ def run_and_write(
         out: the page's file.
         lead: a paragraph before the tables.
     """
-    console = Console()
-    outcomes = run_studies(studies, setting, say=console.say, progress=console.advance)
-    console.close()
+    with Console() as console:
+        outcomes = run_studies(studies, setting, say=console.say, progress=console.advance)
     text = page(title, studies, setting, outcomes.failures, command, lead)
     if out is None:
         console.say(text)
