@@ -9,7 +9,7 @@ from typing import Any
 import pairlens
 from pairlens.assemble import assemble, resolve
 from pairlens.data.choice import Decode
-from pairlens.data.fingerprint import fingerprint
+from pairlens.data.fingerprint import fingerprint, shown
 from pairlens.data.images import Source
 from pairlens.data.sources import open_source
 from pairlens.environment import apply, describe
@@ -80,8 +80,9 @@ def start_run(
     with locked(folder):
         if (folder / "run.json").exists():
             raise InputError(f"another run has just begun in the folder {folder}; give this one a folder of its own")
-        write_files(folder, source, call)
-        write_json(folder / "run.json", _describe_run(call, recipe, source, training, place))
+        seen = shown(source.train)
+        write_files(folder, source, call, seen)
+        write_json(folder / "run.json", _describe_run(call, recipe, source, training, place, fingerprint(source, seen)))
     skipped = dict.fromkeys([*source.train.skipped, *(source.test.skipped if source.test else ())])
     for name, reason in skipped:
         log_event(folder, "skipped", f"{name}: {reason}")
@@ -206,7 +207,9 @@ def _pretrain(
     return "terminated" if state == "interrupted" and signal.SIGTERM in signals else state
 
 
-def _describe_run(call: dict[str, Any], recipe: Recipe, source: Source, t: Training, place: Place) -> dict[str, Any]:
+def _describe_run(
+    call: dict[str, Any], recipe: Recipe, source: Source, t: Training, place: Place, mark: str
+) -> dict[str, Any]:
     train = source.train
     online = t.method.online
     return {
@@ -236,7 +239,7 @@ def _describe_run(call: dict[str, Any], recipe: Recipe, source: Source, t: Train
             "decode": "always" if t.loader.cut else "once",
             "mean": t.mean.tolist(),
             "std": t.std.tolist(),
-            "fingerprint": fingerprint(source),
+            "fingerprint": mark,
         },
         "histogram": {"bins": observers.BINS, "low": observers.LOW, "high": observers.HIGH},
         "parameters": {

@@ -1,13 +1,13 @@
 """A source's images in a few bytes: enough to tell whether they are still those that a run was trained on.
 
-N images of the set, n of them looked at.
+N images of the set, n of them looked at, H x W pixels.
 """
 
 import hashlib
 
 import numpy as np
 import torch
-from jaxtyping import Int64
+from jaxtyping import Int64, UInt8
 from torch import Tensor
 
 from pairlens.data.images import ImageSet, Source
@@ -15,20 +15,28 @@ from pairlens.data.images import ImageSet, Source
 ROWS = 256  # images whose pixels are looked at, evenly spaced
 
 
-def fingerprint(source: Source) -> str:
-    """A hash over the pixels of some training images, the sizes and labels of all, and the number of test images."""
+def shown(images: ImageSet) -> UInt8[Tensor, "n 3 H W"]:
+    """The images that are looked at, those that `sample` names."""
+    return images.pixels[sample(len(images))].cpu()
+
+
+def fingerprint(source: Source, seen: UInt8[Tensor, "n 3 H W"] | None = None) -> str:
+    """A hash over the pixels of some training images, the sizes and labels of all, and the number of test images.
+
+    `seen` is what `shown` gives of the training images, where somebody has asked before: it may take long.
+    """
     train = source.train
+    seen = shown(train) if seen is None else seen
     digest = hashlib.sha256(repr((tuple(train.pixels.shape), len(source.test) if source.test else 0)).encode())
-    digest.update(train.pixels[sample(len(train))].contiguous().numpy().tobytes())
+    digest.update(seen.contiguous().numpy().tobytes())
     for known in (train.sizes, train.labels):
         digest.update(b"" if known is None else known.to(torch.int64).contiguous().numpy().tobytes())
     return digest.hexdigest()[:32]
 
 
-def looks(images: ImageSet) -> np.ndarray:
-    """A hash of the pixels of each of the images that `sample` names, [n], as text."""
-    shown = images.pixels[sample(len(images))].cpu()
-    return np.array([hashlib.sha256(image.numpy().tobytes()).hexdigest()[:16] for image in shown])
+def looks(seen: UInt8[Tensor, "n 3 H W"]) -> np.ndarray:
+    """A hash of what each of some images shows, [n], as text."""
+    return np.array([hashlib.sha256(image.contiguous().numpy().tobytes()).hexdigest()[:16] for image in seen])
 
 
 def sample(count: int) -> Int64[Tensor, "n"]:

@@ -20,9 +20,10 @@ from typing import Any
 import numpy as np
 import torch
 from jaxtyping import UInt8
+from torch import Tensor
 
 from pairlens.data.files import Skipped, printable
-from pairlens.data.fingerprint import looks, sample
+from pairlens.data.fingerprint import looks, sample, shown
 from pairlens.data.images import ImageSet, Source
 from pairlens.data.photographs import Photographs
 from pairlens.errors import InputError
@@ -33,8 +34,8 @@ from pairlens.record.run import Run, log_event
 Say = Callable[[str], None]
 
 
-def write_files(folder: Path, source: Source, call: Mapping[str, Any]) -> None:
-    """Keep which files a source is made of; of one with stored pixels in it nothing is kept.
+def write_files(folder: Path, source: Source, call: Mapping[str, Any], seen: UInt8[Tensor, "n 3 H W"]) -> None:
+    """Keep which files a source is made of, and what `shown` gave of it; of one with stored pixels nothing is kept.
 
     Raises:
         InputError: the disk is full, or the folder may not be written.
@@ -51,7 +52,7 @@ def write_files(folder: Path, source: Source, call: Mapping[str, Any]) -> None:
         arrays[f"{part}.sizes"] = images.sizes.numpy().astype(np.int32)
         if images.labels is not None:
             arrays[f"{part}.labels"] = images.labels.numpy().astype(np.int32)
-    arrays |= {"classes": _packed(json.dumps(source.train.classes)), "looks": looks(source.train)}
+    arrays |= {"classes": _packed(json.dumps(source.train.classes)), "looks": looks(seen)}
     with writing(folder / "files.npz"):
         write_arrays(folder / "files.npz", arrays)
 
@@ -124,7 +125,7 @@ def _part(run: Run, arrays: Mapping[str, np.ndarray], part: str, root: str) -> I
 
 def _check(run: Run, train: ImageSet, before: np.ndarray, say: Say) -> None:
     """Refuse images that are not what they were; name those that are gone."""
-    now = looks(train)
+    now = looks(shown(train))
     lost = name_unreadable(run.folder, train)
     gone = {name for name, _ in lost}
     seen = [train.names[i] for i in sample(len(train)).tolist()]
