@@ -3,9 +3,11 @@
 Every contender reads the same files (which the system has in memory), decodes each once for both its views, and ends
 with two normalised float batches; drawing is included. The views are MoCo v2's: crop .2-1, flip, jitter (.4, .4, .4,
 .1) with p .8, gray .2, without blur and with it (p .5). pairlens cuts in one worker thread and renders in the main
-one; the others run their transforms one image after the other, as a worker process would. Rounds are interleaved, so
-that a busy machine slows all alike, and times are processor time of the whole process. OpenCV resizes without
-antialiasing, all others with it; torchvision's own decoder is used for tensors where it loads, else Pillow.
+one; the others run their transforms one image after the other, as a worker process would. "Cutting alone" is what is
+left to the CPU where a GPU renders. Rounds are interleaved, so that a busy machine slows all alike, and times are
+processor time of the whole process. That torch takes large pages for large tensors, which pairlens asks of it, serves
+all alike. OpenCV resizes without antialiasing, all others with it; torchvision's own decoder is used for tensors where
+it loads, else Pillow.
 Run: `python benchmarks/loader.py FOLDER --sizes 224 64`.
 """
 
@@ -44,6 +46,7 @@ from pairlens.views.plans import Augmentation
 from pairlens.views.render import render
 
 BASE = "torchvision, PIL"
+CUTTING = "pairlens, cutting alone"
 
 
 @dataclass(frozen=True)
@@ -57,8 +60,8 @@ class Result:
     times_base: float  # median over the rounds of the ratio to torchvision on PIL images; NaN without it
 
 
-def pairlens(files: list[str], size: int, blur: float, fast: bool) -> Run:
-    """Both views cut by a worker, then rendered; `fast` decodes by simplejpeg."""
+def pairlens(files: list[str], size: int, blur: float, fast: bool, cut_alone: bool = False) -> Run:
+    """Both views cut by a worker, then rendered, unless they are to be cut alone; `fast` decodes by simplejpeg."""
     if fast:
         import_module("simplejpeg")
     photographs = Photographs("", files, size, workers=1)
@@ -71,7 +74,11 @@ def pairlens(files: list[str], size: int, blur: float, fast: bool) -> Run:
         draw = Draw(index, sizes, 0, 0, views=generator, features=generator)
         params = {name: augmentation.draw(draw) for name in ("query", "key")}
         cut = photographs.cut(index, {name: (p.crop, size) for name, p in params.items()}).result()
-        return [render(cut[name], p, size, mean, std, cut=True) for name, p in params.items()]
+        return (
+            list(cut.values())
+            if cut_alone
+            else [render(cut[n], p, size, mean, std, cut=True) for n, p in params.items()]
+        )
 
     return run
 
@@ -125,6 +132,9 @@ def contenders(files: list[str], size: int, blur: float) -> dict[str, Callable[[
 def measure(files: list[str], size: int, blur: float, rounds: int) -> list[Result]:
     """Time every contender that imports, one batch a round each."""
     runs = available(contenders(files, size, blur), (len(files), 3, size, size))
+    if "pairlens" in runs:
+        runs[CUTTING] = pairlens(files, size, blur, fast=True, cut_alone=True)
+        runs[CUTTING]()
     seconds = interleaved(runs, rounds)
     base = seconds.get(BASE, [float("nan")] * rounds)
     return [

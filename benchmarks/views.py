@@ -4,9 +4,9 @@ Every contender starts from uint8 images in memory, in the form it expects (tens
 with one normalised float batch; drawing the parameters is included. The views are MoCo v2's, without blur and with it:
 crop .2-1, flip, jitter (.4, .4, .4, .1) with p .8, gray .2, blur with p .5, sigma .1-2 and a kernel of a tenth of the
 view. From cut views, pairlens leaves out crop and resize: its loader's workers have done them. Rounds are interleaved,
-so that a busy machine slows all alike, and times are processor time of the one thread. Under torch.compile (as on
-accelerators) nothing may depend on a value, so every adjustment is computed for every view: one graph, but on a CPU
-slower than eager.
+so that a busy machine slows all alike, and times are processor time of the one thread. That torch takes large pages
+for large tensors, which pairlens asks of it, serves all alike. Under torch.compile (as on accelerators) nothing may
+depend on a value, so every adjustment is computed for every view: one graph, but on a CPU slower than eager.
 Run: `python benchmarks/views.py --sizes 32 224 --blur 0 0.5`.
 """
 
