@@ -220,13 +220,17 @@ def test_many_lost_files_are_told_seldom(tmp_path: Path, folder: Path) -> None:
 
 
 def test_views_are_those_of_the_decoded_image(tmp_path: Path, folder: Path) -> None:
-    """What threads cut and resize, and `render` colours, is what `render` makes of the whole image."""
+    """What threads cut and resize, and `render` colours, is what `render` makes of the whole image.
+
+    Also in the first step after new boxes, whose rectangles were drawn anew when the threads had cut others already.
+    """
     seen: list[Outcome] = []
-    begin(tmp_path / "run", folder, lambda t, outcome: seen.append(outcome))
+    crops = ContrastiveCrop("found", box_coverage=0.4, box_start=1)
+    begin(tmp_path / "run", folder, lambda t, outcome: seen.append(outcome), small(crops))
     run = Run.open(tmp_path / "run")
     mean, std = (torch.tensor(run.info["data"][name]) for name in ("mean", "std"))
     names = sorted(str(path.relative_to(folder / "train").as_posix()) for path in (folder / "train").rglob("*.jpg"))
-    for outcome in seen[:2]:
+    for outcome in (seen[0], seen[2], seen[3]):
         for i, row in enumerate(outcome.draw.index.tolist()):
             with Image.open(folder / "train" / names[row]) as image:
                 pixels = torch.from_numpy(np.asarray(image).transpose(2, 0, 1).copy())[None]
