@@ -137,6 +137,8 @@ def test_some_images_are_taken_equally_often(subject: Subject) -> None:
 def test_what_training_would_refuse_is_refused(source: Source, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="larger than the set"):
         made(source, moco_v2(optimisation=replace(SMALL["optimisation"], batch=64), network=Network(splits=1)))
+    with pytest.raises(InputError, match="single position"):
+        made(source, simclr(**SMALL, views=Views(size=8), crops=ContrastiveCrop(boxes="found")))
     with pytest.raises(InputError, match="there is no folder"):
         open_subject(str(tmp_path / "none"), simclr())
     with pytest.raises(InputError, match="seed must lie between"):

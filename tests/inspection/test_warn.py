@@ -96,7 +96,7 @@ def test_pairs_that_share_too_little_too_much_or_not_the_object(sound: Source) -
     assert "% of the pairs show nearly the same" in said(sound, much)
     corner = among(sound, boxes=torch.tensor([0.0, 0.0, 0.1, 0.1]).repeat(1200, 1))
     assert "a crop shows nothing of the object" in said(corner)
-    waiting = simclr(**SMALL, views=Views(size=8), crops=ContrastiveCrop(boxes="found"))
+    waiting = simclr(**SMALL, views=Views(size=16), crops=ContrastiveCrop(boxes="found"))
     assert "Boxes are found after epoch 1 only" in said(sound, waiting)
 
 
@@ -119,7 +119,7 @@ def test_a_picture_is_met_as_a_negative_only_where_there_are_some(sound: Source)
 def test_boxes_that_say_nothing_come_first(sound: Source) -> None:
     boxes = Boxes.unknown(1200)
     boxes.refresh(torch.tensor([0.0, 0.0, 1.0, 1.0]).repeat(1200, 1), 10, 1, 0.1)
-    recipe = simclr(**SMALL, views=Views(size=8, crop=(0.9, 1.0)), crops=ContrastiveCrop(boxes="found"))
+    recipe = simclr(**SMALL, views=Views(size=16, crop=(0.9, 1.0)), crops=ContrastiveCrop(boxes="found"))
     subject = subject_of(sound, recipe, made(sound).place, 0, found=Known(boxes, "a run's boxes"))
     first, second = warnings(subject, found.compute(subject), overlap.compute(subject))
     assert first.startswith("100% of the boxes found with k = 0.1 are nearly the whole image")
