@@ -68,8 +68,7 @@ def inspect(argv: list[str]) -> int:
             decode: decode photographs once, to a store of squares, or always, in every epoch anew; auto does what pays.
         """
         check_output(inspection.output)
-        console = Console()
-        try:
+        with Console() as console:
             subject = open_subject(
                 source,
                 made,
@@ -84,10 +83,8 @@ def inspect(argv: list[str]) -> int:
             )
             seconds = SECONDS if inspection.speed else None
             found = look(subject, duplicates=inspection.duplicates, seconds=seconds, advance=console.advance)
-        finally:
-            console.close()
-        show(found, console.rich)
-        console.say(f"page: {write_inspection(found, inspection.output)}")
+            show(found, console.rich)
+            console.say(f"page: {write_inspection(found, inspection.output)}")
         return 0
 
     about = f"See what would be trained on: a page, before any training.\n\nThe recipe {given.recipe}: {given.about}"

@@ -1,5 +1,6 @@
 """`pairlens inspect`: a page and a summary, one sentence for what cannot be used, and nothing else written."""
 
+import os
 import re
 from pathlib import Path
 
@@ -53,7 +54,6 @@ def test_the_page_has_a_usual_place_and_flags_go_anywhere(folder: Path, here: Pa
         (["PHOTOS", "-o", "."], "(it is a folder)"),
         (["PHOTOS", "-o", "PHOTOS/dogs/00.jpg/page.html"], "00.jpg is no folder that may be written"),
         (["PHOTOS", "-o", "PHOTOS/dogs/00.jpg"], "00.jpg is there and is no page"),
-        (["PHOTOS", "-o", "/dev/null"], "/dev/null is there and is no page"),
         (["PHOTOS", "-o", "n" * 300], "the page cannot be written"),
     ],
 )
@@ -73,6 +73,13 @@ def test_a_page_that_cannot_be_written_is_known_before_any_image_is_read(
 ) -> None:
     monkeypatch.setattr(inspect_command, "open_subject", lambda *args, **kwargs: pytest.fail("images were opened"))
     assert call(str(folder), "-o", str(folder / "dogs" / "00.jpg"), *QUICK) == 2
+
+
+def test_what_is_no_file_is_not_replaced(folder: Path, here: Path) -> None:
+    """As a device is not, which root could replace: here a pipe, so that a fault harms nothing."""
+    os.mkfifo(here / "pipe")
+    assert call(str(folder), "-o", "pipe", *QUICK) == 2
+    assert (here / "pipe").is_fifo()
 
 
 def test_an_older_page_is_replaced_and_folders_are_made(folder: Path, here: Path) -> None:
