@@ -13,12 +13,13 @@ from pairlens.console import Console
 from pairlens.data.choice import Decode
 from pairlens.flags import registry
 from pairlens.given import Given
-from pairlens.inspection.page import check_output, write_inspection
+from pairlens.inspection.page import write_inspection
 from pairlens.inspection.speed import SECONDS
 from pairlens.inspection.subject import open_subject
 from pairlens.inspection.summary import show
 from pairlens.inspection.whole import inspect as look
 from pairlens.recipes.recipe import Recipe
+from pairlens.report.document import check_output
 from pairlens.settings import Machine
 
 

@@ -251,3 +251,14 @@ def test_no_run_and_no_place_are_said(tmp_path: Path) -> None:
     opened = Run.open(fake_run.make(tmp_path / "r", steps=30))
     with pytest.raises(InputError, match="cannot be written"):
         write_report([opened], tmp_path)
+
+
+def test_only_a_page_is_replaced(tmp_path: Path) -> None:
+    opened, mine = Run.open(fake_run.make(tmp_path / "run")), tmp_path / "notes.txt"
+    mine.write_text("mine")
+    with pytest.raises(InputError, match=r"notes.txt is there and is no page, so it is not replaced; give another"):
+        write_report([opened], mine)
+    assert mine.read_text() == "mine"
+    page = write_report([opened], tmp_path / "page.html")
+    page.write_text(page.read_text() + "<!-- old -->")
+    assert "<!-- old -->" not in write_report([opened], page).read_text()

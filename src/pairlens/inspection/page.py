@@ -1,46 +1,16 @@
 """The page of an inspection: the same look as the report, one section for each question."""
 
-import os
 from collections.abc import Sequence
 from importlib.resources import files
 from pathlib import Path
 
 import pairlens
-from pairlens.errors import InputError
 from pairlens.inspection.panels import copies, found, overlap, parameters, recipe, speed, views
 from pairlens.inspection.whole import Inspection
 from pairlens.inspection.wording import roughly
 from pairlens.report.document import Section, document, write_page
 from pairlens.report.html import Html, join, notice, prose, tag, user
 from pairlens.report.text import clean, count
-
-DOCTYPE = b"<!doctype html"
-
-
-def check_output(output: Path) -> None:
-    """Whether a page can be written there, asked before time is spent on its content; nothing is made yet.
-
-    Raises:
-        InputError: it is a folder, may not be written, or is a file that is no page, which would be replaced.
-    """
-    output = Path(output).absolute()
-    try:
-        there = next(place for place in output.parents if place.exists())
-        writable = there.is_dir() and os.access(there, os.W_OK | os.X_OK)
-        why = "it is a folder" if output.is_dir() else "" if writable else f"{there} is no folder that may be written"
-        other = not why and output.exists() and not (output.is_file() and _is_page(output))
-    except OSError as error:
-        why, other = str(error.strerror), False
-    if why:
-        raise InputError(f"the page cannot be written to {output} ({why}); give another file with --output")
-    if other:
-        raise InputError(f"{output} is there and is no page, so it is not replaced; give another file with --output")
-
-
-def _is_page(path: Path) -> bool:
-    """Whether a file begins as a page does, or is empty."""
-    with path.open("rb") as file:
-        return file.read(len(DOCTYPE)).lower() in (b"", DOCTYPE)
 
 
 def write_inspection(inspection: Inspection, output: Path) -> Path:

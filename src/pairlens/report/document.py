@@ -18,6 +18,8 @@ from pairlens.report import theme
 from pairlens.report.html import Html, data_json, tag
 from pairlens.report.text import shorten
 
+DOCTYPE = b"<!doctype html"
+
 
 @dataclass(frozen=True)
 class Section:
@@ -66,12 +68,39 @@ def document(title: str, what: str, header: Html, sections: Sequence[Section], f
     return f'<!doctype html>\n<html lang="en">{head}{body}</html>\n'
 
 
+def check_output(output: Path, what: str = "page") -> None:
+    """Whether a page can be written there, asked before time is spent on its content; nothing is made yet.
+
+    Raises:
+        InputError: it is a folder, may not be written, or is a file that is no page, which would be replaced.
+    """
+    output = Path(output).absolute()
+    try:
+        there = next(place for place in output.parents if place.exists())
+        writable = there.is_dir() and os.access(there, os.W_OK | os.X_OK)
+        why = "it is a folder" if output.is_dir() else "" if writable else f"{there} is no folder that may be written"
+        other = not why and output.exists() and not (output.is_file() and _is_page(output))
+    except OSError as error:
+        why, other = str(error.strerror), False
+    if why:
+        raise InputError(f"the {what} cannot be written to {output} ({why}); give another file with --output")
+    if other:
+        raise InputError(f"{output} is there and is no page, so it is not replaced; give another file with --output")
+
+
+def _is_page(path: Path) -> bool:
+    """Whether a file begins as a page does, or is empty."""
+    with path.open("rb") as file:
+        return file.read(len(DOCTYPE)).lower() in (b"", DOCTYPE)
+
+
 def write_page(text: str, output: Path, what: str) -> Path:
     """Write a page; its folder is made, an older page is replaced. Returns its absolute path.
 
     Raises:
-        InputError: it cannot be written there.
+        InputError: it cannot be written there, or what is there is no page.
     """
+    check_output(output, what)
     output = Path(output).absolute()
     partial = output.with_name(f"{output.name}.partial")
     try:
