@@ -124,6 +124,19 @@ def test_another_colour_is_another_picture_and_another_light_is_not():
     assert same_picture(picture, (1.2 * picture).byte()).all()
 
 
+def test_a_thing_of_another_colour_and_equal_light_is_another_picture():
+    one, luminance = pictures(20).float(), torch.tensor([0.299, 0.587, 0.114])
+    colour = torch.tensor([80.0, -30.0, 0.0])
+    colour -= (colour * luminance).sum()
+    thing = torch.zeros(64, 64)
+    thing[24:40, 24:40] = 1
+    other = (one + colour[:, None, None] * thing).clamp(0, 255)
+    assert same_picture(one.byte(), (one + colour[:, None, None] / 4).clamp(0, 255).byte()).mean() > 0.9  # a tint
+    gray = (one * luminance[:, None, None]).sum(1, keepdim=True).expand(-1, 3, -1, -1)
+    assert same_picture(one.byte(), gray.byte()).mean() > 0.5
+    assert not same_picture(one.byte(), other.byte()).any()
+
+
 def test_images_are_taken_by_rows_few_at_a_time():
     class Lazy:
         asked = ()

@@ -20,6 +20,8 @@ LUMINANCE = (0.299, 0.587, 0.114)  # of red, green and blue (BT.601)
 BLANK = 1.0  # gray levels; an image of a smaller standard deviation is known by its colour alone
 CELL = 8  # levels; blank images are sorted by their mean colour, rounded down to multiples of this
 COLOURS_APART = 48.0  # levels, root mean square: copies made darker by a fifth are up to 40 apart
+CHROMA_APART = 40.0  # levels, see `chroma_apart`; copies made darker by a fifth are up to 35 apart
+COLOURLESS = 6.0  # levels; a copy whose chroma varies less was perhaps turned gray
 DETAIL_APART = 0.12  # see `detail_apart`
 FAINT = 4.0  # levels, root mean square; detail weaker than this is not scaled up to be compared
 REACH = 5  # pixels of the gray thumbnail over which a local mean is taken
@@ -125,8 +127,26 @@ def _alike(a: Looks, i: Int64[Tensor, "P"], b: Looks, j: Int64[Tensor, "P"], mir
     gray, colour = a.gray[i], a.colour[i].float()
     if mirrored:
         gray, colour = gray.flip(2), colour.flip(3)
-    near = (colour - b.colour[j].float()).square().mean((1, 2, 3)).sqrt() < COLOURS_APART
-    return near & (detail_apart(gray, b.gray[j]) < DETAIL_APART)
+    other = b.colour[j].float()
+    near = (colour - other).square().mean((1, 2, 3)).sqrt() < COLOURS_APART
+    return near & (chroma_apart(colour, other) < CHROMA_APART) & (detail_apart(gray, b.gray[j]) < DETAIL_APART)
+
+
+def chroma_apart(a: Float[Tensor, "P 3 8 8"], b: Float[Tensor, "P 3 8 8"]) -> Float[Tensor, "P"]:
+    """How far apart two pictures' colours are at the place where they differ most, in levels.
+
+    Things of one brightness before one background are told apart by it. Brightness does not count, nor a tint of the
+    whole picture; where either is nearly gray, as a gray copy of it is, nothing does.
+    """
+    first, second = _chroma(a), _chroma(b)
+    coloured = torch.minimum(first.abs().amax((1, 2, 3)), second.abs().amax((1, 2, 3))) >= COLOURLESS
+    return (first - second).abs().amax((1, 2, 3)) * coloured
+
+
+def _chroma(colour: Float[Tensor, "P 3 8 8"]) -> Float[Tensor, "P 3 8 8"]:
+    """Colour without brightness, about its mean."""
+    chroma = colour - (colour * torch.tensor(LUMINANCE)[:, None, None]).sum(1, keepdim=True)
+    return chroma - chroma.mean((2, 3), keepdim=True)
 
 
 def detail_apart(a: UInt8[Tensor, "P G G"], b: UInt8[Tensor, "P G G"]) -> Float[Tensor, "P"]:
