@@ -21,7 +21,7 @@ from pairlens.studies.page import page
 from pairlens.studies.process import Process, clear
 from pairlens.studies.stages import stage_of
 
-SLOW: dict = {"epochs": 150, "save_every": 0.3}
+SLOW: dict = {"epochs": 250, "save_every": 0.3}
 GOOD, BAD = Arm("good", "simclr", SLOW), Arm("bad", "simclr", {"lr": 1e30}, "good")
 STUDY = Study("tiny", "Tiny", (GOOD, BAD), "minus good")
 
