@@ -4,7 +4,7 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -24,6 +24,14 @@ from pairlens.studies.stages import stage_of
 SLOW: dict = {"epochs": 250, "save_every": 0.3}
 GOOD, BAD = Arm("good", "simclr", SLOW), Arm("bad", "simclr", {"lr": 1e30}, "good")
 STUDY = Study("tiny", "Tiny", (GOOD, BAD), "minus good")
+
+
+@pytest.fixture(autouse=True)
+def interruptible() -> Iterator[None]:
+    """Ctrl-C interrupts, also where the tests were started in the background, with a signal that is ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 @pytest.fixture
