@@ -1,7 +1,6 @@
-"""Small subjects to look at, the report's way of reading pages, and a browser."""
+"""Small subjects to look at, and the report's way of reading pages."""
 
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -14,9 +13,6 @@ from pairlens.inspection.subject import Subject
 
 sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parents[1] / "report")]  # for `subjects` and `reader`
 from subjects import made  # noqa: E402
-
-CHROMIUM = Path("/usr/bin/chromium")
-FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run"]
 
 
 @pytest.fixture(scope="session")
@@ -58,14 +54,3 @@ def folder(tmp_path: Path) -> Path:
     (root / "dogs" / "<img src=x onerror=hacked=1>`\u202e.jpg").write_bytes((root / "dogs" / "00.jpg").read_bytes())
     (root / "cats" / "broken.jpg").write_bytes(b"none")
     return root
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[object]:
-    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-    if not CHROMIUM.exists():
-        pytest.skip(f"there is no {CHROMIUM}")
-    with playwright.sync_playwright() as started:
-        there = started.chromium.launch(executable_path=str(CHROMIUM), args=FLAGS)
-        yield there
-        there.close()
