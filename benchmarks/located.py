@@ -21,7 +21,7 @@ from pairlens.record.run import Run, write_json
 from pairlens.reopen import open_run_source, recall, recorded_place
 from pairlens.report.localised import box_files
 from pairlens.studies.arms import Arm, Flags, Study
-from pairlens.views.boxes import Boxes, boxes_of, coverage, iou, misses, threshold_for
+from pairlens.views.boxes import Boxes, boxes_of, corners, coverage, iou, misses, threshold_for
 from pairlens.views.crops import CropSampler
 
 SOURCE = "scenes:small"
@@ -142,7 +142,7 @@ def _moment(epoch: int, k: float | None, table: Float[Tensor, "N 4"], sampler: C
     def share(shown: float) -> float:
         return float((misses(crops[0], truth, shown) | misses(crops[1], truth, shown)).double().mean())
 
-    one, other = (torch.cat([crop[:, :2], crop[:, :2] + crop[:, 2:]], 1) for crop in crops)
+    one, other = (corners(crop) for crop in crops)
     return Moment(
         epoch,
         k,

@@ -18,7 +18,7 @@ from pairlens.record.checkpoint import checkpoints, load_encoder, step_of
 from pairlens.record.disk import write_arrays
 from pairlens.record.files import name_unreadable, unreadable_sentence
 from pairlens.record.run import Run, write_json
-from pairlens.reopen import open_run_source, recall
+from pairlens.reopen import open_run_source, recall, recorded_colours
 
 Say = Callable[[str], None]
 
@@ -63,7 +63,7 @@ def assess(
     random_encoder = (
         untrained_encoder(recipe.network, place.precision, call["seed"], info["size"]) if baselines else None
     )
-    mean, std = (torch.tensor(info["data"][name], device=place.device) for name in ("mean", "std"))
+    mean, std = (colour.to(place.device) for colour in recorded_colours(run))
     sight: dict[str, Any] = {"size": info["size"], "mean": mean, "std": std}
     sight |= {"device": place.device, "precision": place.precision}
     for network in (encoder, random_encoder):

@@ -12,6 +12,7 @@ import numpy as np
 
 from pairlens.data.images import ImageSet, Source
 from pairlens.errors import InputError
+from pairlens.evaluate.features import counted
 from pairlens.evaluate.localise import heat_maps, locate
 from pairlens.evaluate.probe import probe, validation_split
 from pairlens.localisation import ContrastiveCrop
@@ -129,13 +130,7 @@ class Localiser:
         began = time.perf_counter()
         look = _look(t)
         tell = patient(self.say, lambda done: f"finding boxes: {done:,} of {len(self.images):,} images looked at")
-        done = 0
-
-        def advance(images: int) -> None:
-            nonlocal done
-            done += images
-            tell(done)
-
+        advance = counted(lambda done, total: tell(done), len(self.images))
         encoder = t.method.online.encoder
         found = locate(encoder, self.images, k=self.k, coverage=self.coverage, progress=advance, **look)
         made = t.boxes.refresh(found.boxes, t.step, t.step // len(t.order), found.k)

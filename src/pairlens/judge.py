@@ -15,17 +15,17 @@ from torch import Tensor, nn
 from pairlens.assemble import untrained_encoder
 from pairlens.data.images import ImageSet, Source
 from pairlens.errors import InputError
-from pairlens.evaluate.features import extract
+from pairlens.evaluate.features import counted, extract
 from pairlens.evaluate.scored import score_classes
-from pairlens.evaluate.semantics import Samplers, judge, semantics
+from pairlens.evaluate.semantics import judge, semantics
 from pairlens.place import Place
 from pairlens.recipes.recipe import Recipe
 from pairlens.record.checkpoint import checkpoints, load_encoder, weights_below
 from pairlens.record.localised import last_boxes
 from pairlens.record.run import Run, write_json
-from pairlens.reopen import recall
+from pairlens.reopen import recall, recorded_colours
 from pairlens.views.boxes import Boxes
-from pairlens.views.crops import contrastive_crop, random_resized_crop
+from pairlens.views.crops import steps_to_contrastive_crop
 from pairlens.words import timestamp
 
 IMAGES, PAIRS = 1000, 10
@@ -122,7 +122,7 @@ def open_classifier(folder: Path, place: Place) -> Classifier:
     classes, features = weights["weight"].shape
     head = nn.utils.skip_init(nn.Linear, features, classes, bias="bias" in weights)
     head.load_state_dict(weights)
-    mean, std = (torch.tensor(info["data"][name], device=place.device) for name in ("mean", "std"))
+    mean, std = (colour.to(place.device) for colour in recorded_colours(run))
     return Classifier(
         name=str(run.folder),
         encoder=encoder.to(place.device).to(memory_format=torch.channels_last),  # type: ignore[call-overload]
@@ -165,15 +165,8 @@ def judge_crops(
     index = labelled[torch.randperm(len(labelled), generator=generator)[:images]]
     look: dict[str, Any] = {"index": index, "device": place.device, "precision": place.precision}
     sight = (classifier.size, classifier.mean, classifier.std)
-    done = 0
-
-    def judged(count: int) -> None:
-        nonlocal done
-        done += count
-        progress(done, len(index))
-
     alone = _whole(classifier, train, labels[index], sight, look)
-    samplers = samplers_of(recipe, boxes)
+    samplers = steps_to_contrastive_crop(boxes, recipe.crops.alpha or 1.0, recipe.views.crop)
     found = judge(
         classifier.encoder,
         classifier.head,
@@ -183,7 +176,7 @@ def judge_crops(
         labels=labels,
         pairs=pairs,
         seed=seed,
-        progress=judged,
+        progress=counted(progress, len(index)),
         **look,
     )
     same = classifier.source == run.call["source"]
@@ -197,16 +190,6 @@ def judge_crops(
     }
     write_json(run.folder / "semantics.json", result)
     return result
-
-
-def samplers_of(recipe: Recipe, boxes: Boxes) -> Samplers:
-    """Random crop, and both steps from it to the run's ContrastiveCrop."""
-    scale, alpha = recipe.views.crop, recipe.crops.alpha or 1.0
-    return {
-        "Random crop": random_resized_crop(scale),
-        "Localised only": contrastive_crop(boxes, 1.0, scale),
-        f"ContrastiveCrop, \u03b1 = {alpha:g}": contrastive_crop(boxes, alpha, scale),
-    }
 
 
 def _whole(

@@ -69,10 +69,7 @@ def start_run(
     source, place = open_images(
         spec, recipe, machine, labels=labels, test=test, seed=seed, decode=decode, say=say, progress=progress
     )
-    recipe = resolve(recipe, source.train, place)
-    training = assemble(recipe, source.train, place, seed, lambda: source.train.mean_std(say=say))
-    if recipe.crops.boxes == "found":
-        try_to_localise(training, source.train)
+    recipe, training = prepare(source, recipe, place, seed, say)
     call: dict[str, Any] = {"argv": argv or [], "recipe": recipe.name, "source": _absolute(spec)}
     call |= {"labels": labels, "test": None if test is None else _absolute(test), "seed": seed, "record": record}
     call |= {"machine": asdict(machine), "arguments": flatten(recipe)}
@@ -127,6 +124,19 @@ def open_images(
         progress=progress,
     )
     return source, place
+
+
+def prepare(source: Source, recipe: Recipe, place: Place, seed: int, say: Say) -> tuple[Recipe, Training]:
+    """The recipe with everything chosen that it left open, and the training that it describes.
+
+    Raises:
+        InputError: it cannot be trained on these images, or its encoder cannot find boxes that it asks for.
+    """
+    recipe = resolve(recipe, source.train, place)
+    training = assemble(recipe, source.train, place, seed, lambda: source.train.mean_std(say=say))
+    if recipe.crops.boxes == "found":
+        try_to_localise(training, source.train)
+    return recipe, training
 
 
 def pretrain(

@@ -80,7 +80,7 @@ def look(pixels: Pixels) -> Iterator[Looks]:
     for rows in torch.arange(len(pixels)).split(CHUNK) if len(pixels) else ():
         stored = pixels[rows].cpu()
         small = F.interpolate(stored.float(), (GRAY, GRAY), mode="bilinear", antialias=True)
-        gray = (small * torch.tensor(LUMINANCE)[:, None, None]).sum(1)
+        gray = _luminance(small)[:, 0]
         mean_colour = small.mean((2, 3)).div_(CELL).long()
         blank = (gray.flatten(1).std(1) < BLANK).numpy()
         cells = (mean_colour @ torch.tensor([1 << 10, 1 << 5, 1])).numpy().astype(np.uint64)
@@ -145,8 +145,12 @@ def chroma_apart(a: Float[Tensor, "P 3 8 8"], b: Float[Tensor, "P 3 8 8"]) -> Fl
 
 def _chroma(colour: Float[Tensor, "P 3 8 8"]) -> Float[Tensor, "P 3 8 8"]:
     """Colour without brightness, about its mean."""
-    chroma = colour - (colour * torch.tensor(LUMINANCE)[:, None, None]).sum(1, keepdim=True)
+    chroma = colour - _luminance(colour)
     return chroma - chroma.mean((2, 3), keepdim=True)
+
+
+def _luminance(colour: Float[Tensor, "B 3 R K"]) -> Float[Tensor, "B 1 R K"]:
+    return (colour * torch.tensor(LUMINANCE)[:, None, None]).sum(1, keepdim=True)
 
 
 def detail_apart(a: UInt8[Tensor, "P G G"], b: UInt8[Tensor, "P G G"]) -> Float[Tensor, "P"]:

@@ -23,6 +23,19 @@ Cut = Callable[[Integer[Tensor, "B 2"]], Float[Tensor, "B 4"]]
 Progress = Callable[[int], None]
 """Told how many more images are done."""
 
+
+def counted(progress: Callable[[int, int], None], total: int) -> Progress:
+    """What is told of more and more images and tells of all that are done, of `total`."""
+    done = 0
+
+    def more(images: int) -> None:
+        nonlocal done
+        done += images
+        progress(done, total)
+
+    return more
+
+
 WHOLE = 64
 """Images up to this many pixels high and wide are looked at whole; of larger ones the central square is."""
 

@@ -12,7 +12,7 @@ from jaxtyping import Float, Int64, UInt8
 from torch import Tensor, nn
 
 from pairlens.data.images import ImageSet, Source
-from pairlens.evaluate.features import extract, plain_views
+from pairlens.evaluate.features import counted, extract, plain_views
 from pairlens.evaluate.retrieval import neighbours
 
 THUMBNAIL = 96
@@ -56,13 +56,7 @@ def neighbour_arrays(
         asked = torch.randperm(len(images), generator=generator)[:queries]
         without = None
     most = max(1, min(k, len(known) - (without is not None)))
-    done = 0
-
-    def encoded(count: int) -> None:
-        nonlocal done
-        done += count
-        progress(done, len(asked) + len(known))
-
+    encoded = counted(progress, len(asked) + len(known))
     query = extract(encoder, images, index=asked, progress=encoded, **look)
     searched = extract(encoder, source.train, index=known, progress=encoded, **look)
     found, place = neighbours(query, searched, most, without=without)

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from pairlens.data.images import Source
 from pairlens.errors import InputError
-from pairlens.evaluate.features import encode, extract, pixels, pooled_pixels
+from pairlens.evaluate.features import counted, encode, extract, pixels, pooled_pixels
 from pairlens.evaluate.knn import knn
 from pairlens.evaluate.linear import Readout, fresh_features, linear_sgd, linear_solver
 from pairlens.evaluate.parts import Part, parted, whole
@@ -124,19 +124,12 @@ def evaluate(
         train, test = parted(source, seed)
     else:
         train, test = whole(source.train), None if source.test is None else whole(source.test)
-    done = 0
-
-    def encoded(images: int) -> None:
-        nonlocal done
-        done += images
-        progress(done, total)
-
     contestants: Contestants = {"encoder": encoder}
     if random_encoder is not None:
         contestants |= {"random": random_encoder, "pixels": None}
     fresh = epochs * len(train) if solver == "sgd" and labelled else 0
     total = sum(one is not None for one in contestants.values()) * (len(train) + len(test or ()) + fresh)
-    sight = Sight(size, mean, std, device, precision, encoded)
+    sight = Sight(size, mean, std, device, precision, counted(progress, total))
     accuracy: dict[str, Any] = {"test": None, "confusion": None, "protocol": {"knn": KNN, "linear": {"solver": solver}}}
     if labelled and test is not None:
         accuracy = _accuracies(contestants, train, test, sight, seed, solver, epochs, say)

@@ -15,8 +15,8 @@ from pairlens.inspection.subject import Known, Subject
 from pairlens.inspection.views import shrink
 from pairlens.report.localised import Examples
 from pairlens.report.panels import crops
-from pairlens.views.boxes import Boxes, iou, misses
-from pairlens.views.crops import contrastive_crop, random_resized_crop
+from pairlens.views.boxes import Boxes, corners, iou, misses
+from pairlens.views.crops import steps_to_contrastive_crop
 from pairlens.views.plans import Plan
 
 PAIRS = 5000  # drawn for each way
@@ -101,11 +101,6 @@ def pair(
     return query, other.crop
 
 
-def corners(crop: Float[Tensor, "P 4"]) -> Float[Tensor, "P 4"]:
-    """Left, top, right and bottom."""
-    return torch.cat([crop[:, :2], crop[:, :2] + crop[:, 2:]], 1)
-
-
 def fallen(subject: Subject, alpha: float) -> crops.Crops | None:
     """Where crops fall in some images, kept in boxes or not; None where there are no boxes."""
     if subject.kept is None:
@@ -115,12 +110,12 @@ def fallen(subject: Subject, alpha: float) -> crops.Crops | None:
     boxes = Boxes.known(subject.kept.boxes.table[index])
     sizes = images.sizes[index].long()
     shown = Examples(tuple(index.tolist()), shrink(images.pixels[index], SIDE).numpy(), sizes.numpy())
-    samplers = (
-        ("Random crop", "Anywhere in the image.", random_resized_crop(scale)),
-        ("Localised only", "Centres anywhere in the box.", contrastive_crop(boxes, 1.0, scale)),
-        (f"ContrastiveCrop, \u03b1 = {alpha:g}", _towards(alpha), contrastive_crop(boxes, alpha, scale)),
+    sentences = ("Anywhere in the image.", "Centres anywhere in the box.", _towards(alpha))
+    samplers = steps_to_contrastive_crop(boxes, alpha, scale).items()
+    ways = tuple(
+        crops.Way(name, said, crops.fall(sampler, boxes.table, sizes))
+        for (name, sampler), said in zip(samplers, sentences, strict=True)
     )
-    ways = tuple(crops.Way(name, said, crops.fall(sampler, boxes.table, sizes)) for name, said, sampler in samplers)
     return crops.Crops(shown, boxes.table.numpy(), ways, subject.kept.whose)
 
 

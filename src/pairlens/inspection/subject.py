@@ -11,15 +11,13 @@ import torch
 from jaxtyping import Int64
 from torch import Tensor
 
-from pairlens.assemble import assemble, resolve
 from pairlens.data.choice import Decode
 from pairlens.data.fingerprint import fingerprint
 from pairlens.data.images import ImageSet, Source
 from pairlens.draw import Draw
 from pairlens.errors import InputError
-from pairlens.hooks import try_to_localise
 from pairlens.place import Place
-from pairlens.pretrain import open_images
+from pairlens.pretrain import open_images, prepare
 from pairlens.recipes.recipe import Recipe
 from pairlens.record.localised import last_boxes
 from pairlens.record.run import Run
@@ -144,10 +142,7 @@ def subject_of(
     Raises:
         InputError: the recipe cannot be trained on these images, or its encoder cannot find boxes that it asks for.
     """
-    recipe = resolve(recipe, source.train, place)
-    training = assemble(recipe, source.train, place, seed, lambda: source.train.mean_std(say=say))
-    if recipe.crops.boxes == "found":
-        try_to_localise(training, source.train)
+    recipe, training = prepare(source, recipe, place, seed, say)
     kept, objects = _known(recipe, source.train, training.boxes, found)
     about = found.boxes if found and recipe.crops.boxes == "found" else training.boxes
     about = about if about is not None and about.ready else None

@@ -91,13 +91,18 @@ def iou(a: Float[Tensor, "B 4"], b: Float[Tensor, "B 4"]) -> Float[Tensor, "B"]:
     return torch.where(union > 0, shared / torch.where(union > 0, union, 1.0), 0.0)
 
 
+def corners(crop: Float[Tensor, "B 4"]) -> Float[Tensor, "B 4"]:
+    """A crop (left, top, width, height) as a box: left, top, right, bottom."""
+    return torch.cat([crop[:, :2], crop[:, :2] + crop[:, 2:]], 1)
+
+
 def misses(crop: Float[Tensor, "B 4"], box: Float[Tensor, "B 4"], share: float = 0.0) -> Bool[Tensor, "B"]:
     """Whether a crop (left, top, width, height) misses the object: it shows no more than `share` of the box's area.
 
     By default a crop misses if it shows nothing of the box; touching it is a miss. Where the crop's centre lies does
     not matter. A box without an area is always missed. A pair misses if either of its views does.
     """
-    shown = _overlap(torch.cat([crop[:, :2], crop[:, :2] + crop[:, 2:]], 1), box)
+    shown = _overlap(corners(crop), box)
     return shown <= (share + TOUCH) * (box[:, 2:] - box[:, :2]).prod(1)
 
 

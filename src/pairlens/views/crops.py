@@ -104,6 +104,15 @@ def contrastive_crop(
     return sample
 
 
+def steps_to_contrastive_crop(boxes: KnowsBoxes, alpha: float, scale: tuple[float, float]) -> dict[str, CropSampler]:
+    """Random crop, and both steps from it to ContrastiveCrop, by the names that pages give them (CCrop, Figure 3)."""
+    return {
+        "Random crop": random_resized_crop(scale),
+        "Localised only": contrastive_crop(boxes, 1.0, scale),
+        f"ContrastiveCrop, \u03b1 = {alpha:g}": contrastive_crop(boxes, alpha, scale),
+    }
+
+
 def offset_bounds(
     box: Float[Tensor, "B 4"], extent: Float[Tensor, "B 2"], frame: Float[Tensor, "B 2"]
 ) -> tuple[Float[Tensor, "B 2"], Float[Tensor, "B 2"]]:

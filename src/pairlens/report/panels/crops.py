@@ -21,8 +21,8 @@ from pairlens.report.panels import gallery
 from pairlens.report.read import Missing
 from pairlens.report.text import count, percent
 from pairlens.report.theme import VIEWS
-from pairlens.views.boxes import Boxes, iou, misses
-from pairlens.views.crops import CropSampler, contrastive_crop, random_resized_crop
+from pairlens.views.boxes import Boxes, corners, iou, misses
+from pairlens.views.crops import CropSampler, steps_to_contrastive_crop
 
 PAIRS = 2000  # drawn of each image
 SHOWN = 3  # of them, the first
@@ -70,12 +70,12 @@ def compute(run: Run) -> Crops | Missing:
     given = arguments(run)
     scale, alpha = (float(given["crop"][0]), float(given["crop"][1])), float(given["alpha"])
     boxes, sizes = Boxes.known(table), torch.from_numpy(examples.sizes.astype(np.int64))
-    samplers = (
-        ("Random crop", "Anywhere in the image.", random_resized_crop(scale)),
-        ("Localised only", "Centres anywhere in the box.", contrastive_crop(boxes, 1.0, scale)),
-        (f"ContrastiveCrop, \u03b1 = {alpha:g}", _towards(alpha), contrastive_crop(boxes, alpha, scale)),
+    sentences = ("Anywhere in the image.", "Centres anywhere in the box.", _towards(alpha))
+    samplers = steps_to_contrastive_crop(boxes, alpha, scale).items()
+    ways = tuple(
+        Way(name, said, fall(sampler, boxes.table, sizes))
+        for (name, sampler), said in zip(samplers, sentences, strict=True)
     )
-    ways = tuple(Way(name, said, fall(sampler, boxes.table, sizes)) for name, said, sampler in samplers)
     return Crops(examples, boxes.table.numpy(), ways, whose)
 
 
@@ -134,12 +134,8 @@ def fall(sampler: CropSampler, boxes: Float[Tensor, "E 4"], sizes: Int64[Tensor,
         pairs=first.numpy(),
         missed=missed.view(len(boxes), pairs)[:, :SHOWN].numpy(),
         misses=float(missed.double().mean()),
-        overlap=float(iou(_corners(query), _corners(key)).double().mean()),
+        overlap=float(iou(corners(query), corners(key)).double().mean()),
     )
-
-
-def _corners(crop: Float[Tensor, "N 4"]) -> Float[Tensor, "N 4"]:
-    return torch.cat([crop[:, :2], crop[:, :2] + crop[:, 2:]], 1)
 
 
 def draw(data: Crops) -> Html:
