@@ -19,7 +19,8 @@ from pairlens.idle import check_effect, without_brought
 from pairlens.methods import Parts, power_of_two
 from pairlens.nets.backbones import is_backbone
 from pairlens.nets.branch import Branch
-from pairlens.nets.encoders import make_encoder
+from pairlens.nets.encoders import ResNet, encoder_names, make_encoder
+from pairlens.nets.fan import Fan, Part
 from pairlens.nets.heads import linear_head, mlp_head
 from pairlens.nets.norm import SplitBatchNorm2d
 from pairlens.nets.weights import PRETRAINED
@@ -121,7 +122,11 @@ def assemble(
     boxes = recipe.crops.table(images)
     plan = recipe.plan(boxes)
     branch = make_branch(
-        recipe.network, place.precision, generator["weights"], (size, *view_sizes(plan, size).values())
+        recipe.network,
+        place.precision,
+        generator["weights"],
+        (size, *view_sizes(plan, size).values()),
+        recipe.method.heads,
     )
     order = Order(len(images), o.batch or 0, generator["order"])
     method = recipe.method.build(
@@ -171,12 +176,21 @@ def assemble(
 
 
 def make_branch(
-    network: Network, precision: torch.dtype, generator: torch.Generator, sizes: Sequence[int] = (224,)
+    network: Network,
+    precision: torch.dtype,
+    generator: torch.Generator,
+    sizes: Sequence[int] = (224,),
+    heads: Sequence[str] = ("z",),
 ) -> Branch:
     """The branch as a training begins with it, drawn from a generator of the purpose "weights".
 
-    `sizes` are the sides of the views that it will see, pixels, those that are evaluated first; another library's
-    encoder may be built for them.
+    Args:
+        network: its shape.
+        precision: of its layers.
+        generator: of all weights: the encoder's first, then head after head.
+        sizes: sides of the views that it will see, pixels, those that are evaluated first; another library's encoder
+            may be built for them.
+        heads: their names.
     """
     encoder = make_encoder(
         network.encoder or "",
@@ -187,11 +201,27 @@ def make_branch(
         sizes=sizes,
         generator=generator,
     )
+    if network.last_stage == "shared":
+        return Branch(encoder, {name: _head(network, encoder.features, generator) for name in heads}, precision)
+    if not isinstance(encoder, ResNet):
+        raise InputError(
+            f"{network.encoder} has no last stage that each space could have for itself; use one of "
+            f"{', '.join(encoder_names())}, or last_stage shared"
+        )
+    fan = Fan(encoder, heads, generator if network.weights is None else None)
+    projections = {
+        name: nn.Sequential(Part(i, fan.width), _head(network, fan.width, generator)) for i, name in enumerate(heads)
+    }
+    return Branch(fan, projections, precision)
+
+
+def _head(network: Network, features: int, generator: torch.Generator) -> nn.Module:
+    """One projection head."""
     if network.head == "linear":
-        head = linear_head(encoder.features, network.dim, generator)
+        head = linear_head(features, network.dim, generator)
     else:
         head = mlp_head(
-            encoder.features,
+            features,
             network.hidden,
             network.dim,
             layers=network.layers,
@@ -200,16 +230,18 @@ def make_branch(
             splits=network.splits,
             generator=generator,
         )
-    return Branch(encoder, {"z": head.requires_grad_(not network.fixed_head)}, precision)
+    return head.requires_grad_(not network.fixed_head)
 
 
-def untrained_encoder(network: Network, precision: torch.dtype, seed: int, size: int = 224) -> nn.Module:
+def untrained_encoder(
+    network: Network, precision: torch.dtype, seed: int, size: int = 224, heads: Sequence[str] = ("z",)
+) -> nn.Module:
     """The encoder at its random initialisation of this seed, for views of `size` pixels: the evaluation's baseline.
 
     Starting weights are not loaded, so evaluating needs no file but the run's own.
     """
     network = replace(network, weights=None)
-    return make_branch(network, precision, seeded(seed, "weights", "cpu"), (size,)).encoder
+    return make_branch(network, precision, seeded(seed, "weights", "cpu"), (size,), heads).encoder
 
 
 def seeded(seed: int, purpose: str, device: torch.device | str) -> torch.Generator:

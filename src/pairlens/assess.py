@@ -49,7 +49,7 @@ def assess(
     recipe, machine = recall(run)
     place = find_place(machine)
     apply(place)
-    encoder = untrained_encoder(recipe.network, place.precision, call["seed"], info["size"])
+    encoder = untrained_encoder(recipe.network, place.precision, call["seed"], info["size"], recipe.method.heads)
     step = load_trained(run, encoder)
     judgement = None
     if classifier is not None:
@@ -61,7 +61,9 @@ def assess(
         )
         say(lines(judged))
     random_encoder = (
-        untrained_encoder(recipe.network, place.precision, call["seed"], info["size"]) if baselines else None
+        untrained_encoder(recipe.network, place.precision, call["seed"], info["size"], recipe.method.heads)
+        if baselines
+        else None
     )
     mean, std = (colour.to(place.device) for colour in recorded_colours(run))
     sight: dict[str, Any] = {"size": info["size"], "mean": mean, "std": std}

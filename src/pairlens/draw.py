@@ -4,17 +4,27 @@ B images of the batch.
 """
 
 import math
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol, runtime_checkable
 
 import torch
-from jaxtyping import Float, Int64, Integer
+from jaxtyping import Bool, Float, Int64, Integer
 from torch import Tensor
 
 from pairlens.errors import InputError
 
 CELLS = 8192
 """Cells of the table through which the distribution function of Beta(alpha, alpha) is inverted."""
+
+
+@runtime_checkable
+class Drawn(Protocol):
+    """What methods may ask of one view's drawn parameters, which are `views.params.ViewParams`."""
+
+    def agrees(self, other: Any, group: str) -> Bool[Tensor, "B"]:
+        """Where both views have one augmentation alike."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -31,6 +41,7 @@ class Draw:
     step: int  # optimiser steps finished before this step
     views: torch.Generator  # CPU; drawn from by plans only
     features: torch.Generator  # on the training device; drawn from by methods and feature transforms only
+    drawn: Mapping[str, Drawn] = field(default_factory=dict)  # by the plan, for each view; empty until it has
 
 
 def beta(alpha: float, shape: tuple[int, ...], generator: torch.Generator) -> Float[Tensor, "..."]:

@@ -5,6 +5,7 @@ B queries, K shared negatives, J own negatives of each query, D dimensions.
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Literal
 
 import torch
@@ -23,6 +24,7 @@ class Pairs:
     negatives: Float[Tensor, "K D"]  # shared by all queries
     excluded: Bool[Tensor, "B K"] | None = None  # True: this shared negative is none of this query's
     own: Float[Tensor, "B J D"] | None = None  # negatives of one query only (LooC, Eq. 2)
+    own_excluded: Bool[Tensor, "B J"] | None = None  # True: this own negative is none, either
     anchor: Float[Tensor, "B D"] | None = None  # what negatives are scored with; None: the query
 
 
@@ -52,16 +54,24 @@ def score(pairs: Pairs) -> Scores:
     Autocast is off here: temperatures amplify rounding, so scores keep the embeddings' own precision.
     """
     anchor = pairs.query if pairs.anchor is None else pairs.anchor
-    excluded = pairs.excluded
     with torch.autocast(pairs.query.device.type, enabled=False):
         positive = (pairs.query * pairs.key).sum(1)
         negative = anchor @ pairs.negatives.T
         if pairs.own is not None:
             own = torch.einsum("bd,bjd->bj", anchor, pairs.own)
             negative = torch.cat([negative, own], 1)
-            if excluded is not None:
-                excluded = torch.cat([excluded, torch.zeros_like(own, dtype=torch.bool)], 1)
-    return Scores(positive, negative, excluded)
+    return Scores(positive, negative, _excluded(pairs))
+
+
+def _excluded(pairs: Pairs) -> Bool[Tensor, "B M"] | None:
+    """Which negatives are none of each query's: shared ones first, own ones after; None where all are."""
+    shared, own = pairs.excluded, pairs.own_excluded
+    if pairs.own is None or (shared is None and own is None):
+        return shared
+    batch, device = len(pairs.query), pairs.query.device
+    none = partial(torch.zeros, dtype=torch.bool, device=device)
+    shared = none(batch, len(pairs.negatives)) if shared is None else shared
+    return torch.cat([shared, none(pairs.own.shape[:2]) if own is None else own], 1)
 
 
 @dataclass(frozen=True)

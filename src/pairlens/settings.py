@@ -12,7 +12,7 @@ from pairlens.localisation import ContrastiveCrop, Cropper
 from pairlens.optim import OptimizerName
 from pairlens.reshape import FeatureTransform, Selection
 from pairlens.views.crops import random_resized_crop
-from pairlens.views.plans import Augmentation, Plan, multi_crop, two_views
+from pairlens.views.plans import Augmentation, Plan, multi_crop, sharing, two_views
 
 __all__ = ["ContrastiveCrop", "FeatureTransform", "Machine", "Network", "Optimisation", "Selection", "Views"]
 
@@ -37,6 +37,8 @@ class Network:
     """Batch normalisation in the MLP head: none, of its hidden layers, or of its output as well."""
     fixed_head: bool = False
     """Leave the head's weights as drawn: no gradient, no decay (GP, Table 1 b); a head_norm's statistics still move."""
+    last_stage: Literal["shared", "own"] = "shared"
+    """shared by all spaces, or each space's own, and all are read out in a row (LooC++, MoCo++)."""
     zero_init_residual: bool = False
     """Let every residual branch start as zero."""
     splits: int = 1
@@ -71,6 +73,10 @@ class Views:
     """Probability of a blur; by default 0.5 for views above 64 px, and 0 below."""
     flip: float = 0.5
     """Probability of a mirrored view."""
+    rotation: float = 0.0
+    """Probability of a view turned by 90, 180 or 270 degrees (LooC: 0.5)."""
+    share: tuple[str, ...] = ()
+    """Augmentations that both large views have alike: color, rotation, crop, flip, blur, randaugment."""
     randaugment: int = 0
     """RandAugment: operations drawn for each view, each applied with probability 1/2 (InfoMin: 2); 0 is off."""
     randaugment_magnitude: float = 10.0
@@ -107,15 +113,17 @@ class Views:
         """
         check_effect(self)
         view = self.augmentation(crop)
-        if not self.locals:
-            return two_views(view)
-        return multi_crop(view, replace(view, crop=crop(self.local_crop)), self.locals, self.local_size)
+        plan = two_views(view)
+        if self.locals:
+            plan = multi_crop(view, replace(view, crop=crop(self.local_crop)), self.locals, self.local_size)
+        return sharing(plan, self.share) if self.share else plan
 
     def augmentation(self, crop: Cropper = random_resized_crop) -> Augmentation:
         """A large view's distribution; `blur` must be resolved."""
         return Augmentation(
             crop=crop(self.crop),
             flip=self.flip,
+            rotation=self.rotation,
             jitter=self.jitter,
             jitter_probability=self.jitter_probability,
             gray=self.gray,

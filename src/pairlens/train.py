@@ -5,7 +5,7 @@ B images of a batch, N images of the set; _ the side of a view, of each its own.
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from jaxtyping import Float, Int64, Integer
@@ -144,7 +144,8 @@ def _drawn_with_these_boxes(t: Training) -> Iterator[list[Part]]:
 def _draw_part(t: Training, rows: Int64[Tensor, "B"], step: int, views: torch.Generator) -> Part:
     draw = Draw(rows, t.sizes[rows], step // len(t.order), step, views, t.features)
     params = t.method.plan(draw)
-    return Part(draw, params, t.loader.ask(rows, {name: (p.crop, p.size or t.size) for name, p in params.items()}))
+    pixels = t.loader.ask(rows, {name: (p.crop, p.size or t.size) for name, p in params.items()})
+    return Part(replace(draw, drawn=params), params, pixels)
 
 
 def render_views(t: Training, params: Mapping[str, ViewParams], pixels: Mapping[str, Tensor]) -> dict[str, Tensor]:

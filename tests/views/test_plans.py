@@ -5,6 +5,8 @@ from collections.abc import Callable
 
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from scipy import stats
 
 from pairlens.draw import Draw
@@ -15,7 +17,10 @@ from pairlens.views.crops import full_image, random_resized_crop
 from pairlens.views.params import ViewParams
 from pairlens.views.plans import (
     Augmentation,
+    add_one,
+    leave_one_out,
     multi_crop,
+    sharing,
     two_views,
     view_sizes,
     weak_views,
@@ -244,3 +249,62 @@ def test_the_views_of_a_recipe_are_two_or_multi_crop(make_draw: MakeDraw) -> Non
 def test_bad_arguments(field: str, value: object) -> None:
     with pytest.raises(InputError, match="give"):
         dataclasses.replace(Augmentation(full_image()), **{field: value})
+
+
+@given(seed=st.integers(0, 10_000), count=st.integers(0, 3))
+def test_exactly_one_group_is_shared_with_each_further_key(seed: int, count: int) -> None:
+    everything = Augmentation(blur=0.5, rotation=0.5, randaugment=2)
+    designated = ["color", "rotation", "crop+flip"][:count]
+    generator = torch.Generator().manual_seed(seed)
+    draw = Draw(torch.arange(256), torch.full((256, 2), 32), 0, 0, generator, generator)
+    views = leave_one_out(two_views(everything), everything, designated)(draw)
+    assert list(views) == ["query", "key", *(f"key_{group}" for group in designated)]
+    for group in ("color", "rotation", "crop+flip", "blur", "randaugment"):
+        for name, params in views.items():
+            alike = params.agrees(views["query"], group)
+            assert bool(alike.all()) == (name in ("query", f"key_{group}"))
+
+
+def test_designating_nothing_draws_two_views(make_draw: MakeDraw) -> None:
+    one, other = make_draw(6), make_draw(6)
+    ours, theirs = leave_one_out(two_views(Augmentation()), Augmentation(), [])(one), two_views(Augmentation())(other)
+    assert list(ours) == list(theirs)
+    assert torch.equal(ours["key"].crop, theirs["key"].crop)
+    assert torch.equal(one.views.get_state(), other.views.get_state())
+
+
+def test_agreement_looks_at_factors_only_where_the_jitter_is_applied() -> None:
+    one = ViewParams.identity(4)
+    other = dataclasses.replace(
+        one, factors=one.factors * 2, jittered=torch.tensor([True, False, False, False]), gray=torch.arange(4) == 2
+    )
+    assert one.agrees(other, "color").tolist() == [False, True, False, True]
+    assert one.agrees(other, "jittered+gray").tolist() == [False, True, False, True]
+    assert other.agrees(other, "color").all()
+
+
+def test_the_views_of_add_one(make_draw: MakeDraw) -> None:
+    view = Augmentation(rotation=0.5)
+    views = add_one(view, ["color", "rotation"])(make_draw(400))
+    assert list(views) == ["query", "key_color", "key_rotation"]
+    neutral = ViewParams.identity(400)
+    for name, params in views.items():
+        for group in ("color", "rotation"):
+            assert bool(params.agrees(neutral, group).all()) == (name != f"key_{group}")
+        assert not params.agrees(neutral, "crop").all()
+
+
+def test_views_can_share_an_augmentation(make_draw: MakeDraw) -> None:
+    plain = two_views(Augmentation(rotation=0.5))(make_draw(400))
+    views = sharing(two_views(Augmentation(rotation=0.5)), ["rotation"])(make_draw(400))
+    assert torch.equal(views["key"].rotation, views["query"].rotation)
+    assert 0.4 < (views["query"].rotation > 0).double().mean() < 0.6
+    assert torch.equal(views["key"].crop, plain["key"].crop)
+    assert not views["key"].agrees(views["query"], "color").all()
+
+
+@pytest.mark.parametrize("groups", [("colour",), ("color", "gray"), ("rotation", "rotation")])
+def test_designating_nonsense_is_refused(groups: tuple[str, ...]) -> None:
+    for make in (lambda: leave_one_out(two_views(LOCAL), LOCAL, groups), lambda: add_one(LOCAL, groups)):
+        with pytest.raises(InputError, match=r"there is no augmentation|both contain"):
+            make()

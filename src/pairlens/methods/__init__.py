@@ -80,6 +80,11 @@ class MethodSettings(ABC):
         """The names of its comparisons, in their order."""
         return ("z",)
 
+    @property
+    def heads(self) -> tuple[str, ...]:
+        """The names of the branch's heads, in their order."""
+        return ("z",)
+
     def resolve(self, count: int) -> "MethodSettings":
         """The same with everything chosen that was left open, for a set of so many images."""
         return self

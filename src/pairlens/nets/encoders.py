@@ -131,6 +131,7 @@ class ResNet(nn.Module):
             blocks = [block(c, widths[stage], s, norm) for (c, _), s in zip(pairwise(channels), strides, strict=True)]
             self.add_module(f"layer{stage + 1}", nn.Sequential(*blocks))
         self.features = inputs[-1]
+        self.zero_init_residual = zero_init_residual
         initialise(self, zero_init_residual, generator)
 
     def features_map(self, images: Float[Tensor, "B 3 H W"]) -> Float[Tensor, "B D h w"]:
@@ -139,6 +140,13 @@ class ResNet(nn.Module):
         for stage in range(self.stages):
             x = self.get_submodule(f"layer{stage + 1}")(x)
         return x
+
+    def without_last_stage(self) -> nn.Module:
+        """Take the last stage out and return it; from now on `features_map` ends before it."""
+        stage = self.get_submodule(f"layer{self.stages}")
+        delattr(self, f"layer{self.stages}")
+        self.stages -= 1
+        return stage
 
     def forward(self, images: Float[Tensor, "B 3 H W"]) -> Float[Tensor, "B D"]:
         """One feature vector an image: the mean over the positions of the last stage."""

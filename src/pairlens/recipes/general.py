@@ -7,6 +7,7 @@ are the recipes named after those data.
 from pairlens.localisation import ContrastiveCrop
 from pairlens.methods.infomin import InfoMinSettings
 from pairlens.methods.instdisc import InstDiscSettings
+from pairlens.methods.looc import LooCSettings
 from pairlens.methods.mochi import MoCHiSettings
 from pairlens.methods.moco import MoCoSettings
 from pairlens.methods.siamese import BYOLSettings, SimSiamSettings
@@ -108,6 +109,25 @@ def unmix(
     """Un-Mix (Shen et al. 2022): MoCo v2 with a further query from mixtures of the batch's images.
 
     Both mixtures, of whole images and of rectangles, are equally likely, as in the paper; the rest is as in `moco_v2`.
+    """
+    return Recipe(method, network, views, crops, optimisation, transform, selection)
+
+
+@recipe
+def looc(
+    *,
+    method: LooCSettings = LooCSettings(),
+    network: Network = Network(splits=8),
+    views: Views = Views(rotation=0.5),
+    crops: ContrastiveCrop = ContrastiveCrop(),
+    optimisation: Optimisation = Optimisation(),
+    transform: FeatureTransform = FeatureTransform(),
+    selection: Selection = Selection(),
+) -> Recipe:
+    """LooC (Xiao et al. 2021): MoCo v2 with a further space for each designated augmentation, colour and rotation.
+
+    Rotation with probability .5 is the paper's (Appendix A); `--last-stage own` makes it LooC++, and with
+    `--strategy invariant` MoCo++. Everything else is as in `moco_v2`.
     """
     return Recipe(method, network, views, crops, optimisation, transform, selection)
 

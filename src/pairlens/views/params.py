@@ -10,6 +10,8 @@ import torch
 from jaxtyping import Bool, Float, Integer
 from torch import Tensor
 
+from pairlens.errors import InputError
+
 GROUPS: Mapping[str, tuple[str, ...]] = {
     "crop": ("crop",),
     "flip": ("flip",),
@@ -20,6 +22,26 @@ GROUPS: Mapping[str, tuple[str, ...]] = {
     "randaugment": ("operations", "magnitudes"),
 }
 """The augmentations as LooC designates them: fields that are only ever copied together (papers' nouns)."""
+
+
+def fields_of(group: str) -> tuple[str, ...]:
+    """The fields of `ViewParams` that an augmentation consists of.
+
+    Args:
+        group: a key of `GROUPS`, a single field, or several joined by "+" ("crop+flip", "factors+order+jittered").
+
+    Raises:
+        InputError: there is no such augmentation.
+    """
+    known = {f.name: (f.name,) for f in fields(ViewParams) if f.name != "size"} | dict(GROUPS)
+    parts = group.split("+")
+    for part in parts:
+        if part not in known:
+            raise InputError(
+                f"there is no augmentation {part!r}; use one of {', '.join(GROUPS)}, a field of ViewParams, or several "
+                "of them joined by +"
+            )
+    return tuple(dict.fromkeys(name for part in parts for name in known[part]))
 
 
 @dataclass(frozen=True)
@@ -61,8 +83,21 @@ class ViewParams:
         )
 
     def with_group(self, group: str, source: "ViewParams") -> "ViewParams":
-        """This view with one augmentation (a key of `GROUPS`) copied from another view (LooC, Section 3)."""
-        return replace(self, **{name: getattr(source, name) for name in GROUPS[group]})
+        """This view with one augmentation (see `fields_of`) copied from another view (LooC, Section 3)."""
+        return replace(self, **{name: getattr(source, name) for name in fields_of(group)})
+
+    def agrees(self, other: "ViewParams", group: str) -> Bool[Tensor, "B"]:
+        """Where both views have one augmentation (see `fields_of`) alike, so that nobody could tell them apart by it.
+
+        Factors and their order count only where the jitter is applied.
+        """
+        alike = torch.ones(len(self), dtype=torch.bool)
+        for name in fields_of(group):
+            same = (getattr(self, name) == getattr(other, name)).view(len(self), -1).all(1)
+            if name in ("factors", "order"):
+                same |= ~(self.jittered | other.jittered)
+            alike &= same
+        return alike
 
     def to(self, device: torch.device | str) -> "ViewParams":
         """The same parameters on a device."""

@@ -3,7 +3,7 @@
 B images of the batch.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import permutations
 
@@ -14,7 +14,7 @@ from torch import Tensor
 from pairlens.draw import Draw
 from pairlens.errors import InputError
 from pairlens.views.crops import CropSampler, random_resized_crop
-from pairlens.views.params import ViewParams
+from pairlens.views.params import ViewParams, fields_of
 from pairlens.views.randaugment import GREATEST, draw_operations
 
 Plan = Callable[[Draw], Mapping[str, ViewParams]]
@@ -107,6 +107,103 @@ def two_views(query: Augmentation, key: Augmentation | None = None) -> Plan:
         return {"query": query.draw(draw), "key": (key or query).draw(draw)}
 
     return plan
+
+
+def leave_one_out(plan: Plan, view: Augmentation, designated: Sequence[str]) -> Plan:
+    """The views of a plan, and a further key "key_GROUP" for each designated augmentation (LooC, Section 3).
+
+    Each further key copies the query's parameters of its own augmentation and draws all others anew, after the plan's
+    own views, which are what they were.
+
+    Args:
+        plan: of the query and of the key that shares nothing with it: `two_views`.
+        view: the distribution of the further keys.
+        designated: augmentations, each as `views.params.fields_of` takes it.
+
+    Raises:
+        InputError: there is no such augmentation, or one is named twice.
+    """
+    _check_designated(designated)
+
+    def extended(draw: Draw) -> dict[str, ViewParams]:
+        views = dict(plan(draw))
+        return views | {key_of(g): view.draw(draw).with_group(g, views["query"]) for g in designated}
+
+    return extended
+
+
+def add_one(view: Augmentation, designated: Sequence[str]) -> Plan:
+    """A query without the designated augmentations, and a key "key_GROUP" for each that has it alone (LooC, Table E.1).
+
+    What is not designated is drawn for every view as usual (the paper's table says so; its text calls the query
+    unaugmented).
+
+    Raises:
+        InputError: nothing is designated, there is no such augmentation, or one is named twice.
+    """
+    if not designated:
+        raise InputError("add-one adds one designated augmentation to each key, and there is none; designate some")
+    _check_designated(designated)
+
+    def plan(draw: Draw) -> dict[str, ViewParams]:
+        neutral = ViewParams.identity(len(draw.sizes))
+        views = {"query": view.draw(draw)} | {key_of(g): view.draw(draw) for g in designated}
+        for group in designated:
+            for name in views.keys() - {key_of(group)}:
+                views[name] = views[name].with_group(group, neutral)
+        return views
+
+    return plan
+
+
+def key_of(group: str) -> str:
+    """The name of the key view that belongs to a designated augmentation."""
+    return f"key_{group}"
+
+
+def sharing(plan: Plan, groups: Sequence[str]) -> Plan:
+    """The same views, but "key" copies the query's parameters of these augmentations (LooC, Table 1: "same").
+
+    Raises:
+        InputError: there is no such augmentation, or one is named twice.
+    """
+    _check_designated(groups)
+
+    def shared(draw: Draw) -> Mapping[str, ViewParams]:
+        views = dict(plan(draw))
+        for group in groups:
+            views["key"] = views["key"].with_group(group, views["query"])
+        return views
+
+    return shared
+
+
+def check_varied(plan: Plan, groups: Sequence[str], size: int) -> None:
+    """Refuse to designate an augmentation that both large views of every image have alike.
+
+    Raises:
+        InputError: there is no such augmentation, or it is not drawn.
+    """
+    _check_designated(groups)
+    aside = torch.Generator().manual_seed(0)
+    views = plan(Draw(torch.zeros(256).long(), torch.full((256, 2), size), 0, 0, aside, aside))
+    for group in groups:
+        if views["query"].agrees(views["key"], group).all():
+            raise InputError(
+                f"the augmentation {group!r} is designated, and all views have it alike; make it vary (rotation 0.5, "
+                "say) and do not share it, or do not designate it"
+            )
+
+
+def _check_designated(groups: Sequence[str]) -> None:
+    taken: dict[str, str] = {}
+    for group in groups:
+        for name in fields_of(group):
+            if name in taken:
+                raise InputError(
+                    f"the augmentations {taken[name]!r} and {group!r} both contain {name}; name what is apart once each"
+                )
+            taken[name] = group
 
 
 def multi_crop(view: Augmentation, local: Augmentation, count: int, size: int | None = None) -> Plan:
