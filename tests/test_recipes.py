@@ -40,7 +40,7 @@ def other(value: Any, hint: Any) -> Any:
         }
         return grown[hint](value)
     if get_origin(hint) is tuple:
-        return tuple(v + 0.5 for v in value)
+        return ("crop",) if get_args(hint)[0] is str else tuple(v + 0.5 for v in value)
     options = get_args(hint)
     if type(None) not in options:  # a Literal
         return next(v for v in options if v != value)
