@@ -4,7 +4,10 @@ All have strong jitter, much gray and no mirrored digits; the embeddings of the 
 normalisation within the head lets short trainings begin apart.
 """
 
+from dataclasses import replace
+
 from pairlens.localisation import ContrastiveCrop
+from pairlens.methods.looc import LooCSettings
 from pairlens.methods.moco import MoCoSettings
 from pairlens.methods.siamese import BYOLSettings, SimSiamSettings
 from pairlens.methods.simclr import SimCLRSettings
@@ -12,6 +15,7 @@ from pairlens.recipes.recipe import Recipe, recipe
 from pairlens.settings import FeatureTransform, Network, Optimisation, Selection, Views
 
 VIEWS = Views(crop=(0.4, 1.0), jitter=(0.8, 0.8, 0.8, 0.2), gray=0.5, flip=0.0)
+TURNED = replace(VIEWS, rotation=0.5)
 SLOW = Optimisation(batch=128, optimizer="adamw", lr=8e-3)  # absolute: 4e-3
 FAST = Optimisation(batch=128, optimizer="adamw", lr=16e-3)
 
@@ -43,6 +47,21 @@ def moco_v2(
     selection: Selection = Selection(),
 ) -> Recipe:
     """MoCo v2 (Chen, Fan et al. 2020) for the built-in scenes: short queue and low momentum, for short trainings."""
+    return Recipe(method, network, views, crops, optimisation, transform, selection)
+
+
+@recipe
+def looc(
+    *,
+    method: LooCSettings = LooCSettings(negatives=512, momentum=0.9),
+    network: Network = Network(head_norm="hidden"),
+    views: Views = TURNED,
+    crops: ContrastiveCrop = ContrastiveCrop(),
+    optimisation: Optimisation = SLOW,
+    transform: FeatureTransform = FeatureTransform(),
+    selection: Selection = Selection(),
+) -> Recipe:
+    """LooC (Xiao et al. 2021) for the built-in scenes: colour and rotation designated, all else as in `moco_v2`."""
     return Recipe(method, network, views, crops, optimisation, transform, selection)
 
 

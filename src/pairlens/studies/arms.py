@@ -12,7 +12,7 @@ from pairlens.errors import InputError
 from pairlens.recipes import find_recipe, flatten
 from pairlens.settings import Machine
 
-Flag = bool | int | float | str | tuple[float, ...]
+Flag = bool | int | float | str | tuple[float, ...] | tuple[str, ...]
 """What a flag of `pairlens train` can be given here."""
 
 Flags = Mapping[str, Flag]
