@@ -13,7 +13,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from pairlens.assemble import untrained_encoder
-from pairlens.assess import load_trained
+from pairlens.opened import load_trained
 from pairlens.data.images import ImageSet
 from pairlens.draw import Draw
 from pairlens.evaluate.localise import SAMPLE, heat_maps

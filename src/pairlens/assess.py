@@ -5,16 +5,14 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
 
 from pairlens.assemble import untrained_encoder
 from pairlens.environment import apply
-from pairlens.errors import InputError
 from pairlens.evaluate.nearest import neighbour_arrays
 from pairlens.evaluate.protocol import EPOCHS, NAMES, Solver, evaluate
 from pairlens.judge import judge_crops, lines, open_classifier, open_judgement
+from pairlens.opened import load_trained
 from pairlens.place import find_place
-from pairlens.record.checkpoint import checkpoints, load_encoder, step_of
 from pairlens.record.disk import write_arrays
 from pairlens.record.files import name_unreadable, unreadable_sentence
 from pairlens.record.run import Run, write_json
@@ -93,19 +91,6 @@ def assess(
     if lost := name_unreadable(run.folder, source.train, source.test):
         say(unreadable_sentence(run.folder, lost))
     return result
-
-
-def load_trained(run: Run, encoder: nn.Module) -> int:
-    """Load the finished encoder, or that of the newest checkpoint, and return the step it is from."""
-    saved = checkpoints(run.folder / "checkpoints")
-    final = run.folder / "encoder.safetensors"
-    if final.exists():
-        load_encoder(final, encoder)
-        return int(run.status.get("step", 0))
-    if not saved:
-        raise InputError(f"the run {run.folder} has no checkpoint yet; wait for the first one, or train it further")
-    load_encoder(saved[-1] / "weights.safetensors", encoder, prefix="online.encoder.")
-    return step_of(saved[-1])
 
 
 def table(result: dict[str, Any]) -> str:

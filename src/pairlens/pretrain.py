@@ -23,6 +23,7 @@ from pairlens.hooks import (
     try_to_localise,
     write_status,
 )
+from pairlens.opened import described
 from pairlens.place import Place, find_place
 from pairlens.recipes import flatten
 from pairlens.recipes.recipe import Recipe
@@ -186,7 +187,8 @@ def _pretrain(
 ) -> str:
     device = training.mean.device
     run = Run.open(folder)
-    spaces, crops = run.spaces, recall(run)[0].crops
+    recipe, _ = recall(run)
+    spaces, crops = run.spaces, recipe.crops
     recorder = Recorder(folder, spaces, device=device, steps=training.steps, start=training.step, spent=seconds)
     checkpointer = Checkpointer(folder, recorder, save_every)
     prober = [] if source.train.labels is None else [Prober(folder, source, training)]
@@ -209,7 +211,8 @@ def _pretrain(
         checkpointer.save(training)
         state = "finished" if training.step >= training.steps else "interrupted"
         if state == "finished":
-            save_encoder(folder / "encoder.safetensors", training.method.online.encoder)
+            about = described(recipe.network, recipe.method.heads, training.size, training.mean, training.std)
+            save_encoder(folder / "encoder.safetensors", training.method.online.encoder, about)
     finally:
         recorder.close()
         write_status(folder, training, state, recorder.seconds)

@@ -91,6 +91,29 @@ def load_tensors(network: nn.Module, tensors: Mapping[str, Tensor], origin: str,
     Raises:
         InputError: tensors are missing, unknown, or of another shape.
     """
+    given, wrong = _compared(network, tensors)
+    if wrong:
+        count = "1 tensor differs" if len(wrong) == 1 else f"{len(wrong)} tensors differ"
+        shown = ", ".join(wrong[:3]) + (", ..." if len(wrong) > 3 else "")
+        stem = (
+            " and stem (torchvision's ResNets: imagenet)"
+            if any(w.startswith("conv1.weight has") for w in wrong)
+            else ""
+        )
+        raise InputError(
+            f"the weights {origin} do not fit the encoder {name}: {count} ({shown}); give the "
+            f"encoder{stem} that they are from"
+        )
+    network.load_state_dict(given, strict=False)
+
+
+def fits(network: nn.Module, tensors: Mapping[str, Tensor]) -> bool:
+    """Whether `load_tensors` would take these tensors for this network."""
+    return not _compared(network, tensors)[1]
+
+
+def _compared(network: nn.Module, tensors: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], list[str]]:
+    """The tensors by the network's own names, and what is wrong with them in words."""
     wanted = network.state_dict()
     prefix = max(PREFIXES, key=lambda p: sum(p + key in tensors for key in wanted))
     given = {key.removeprefix(prefix): value for key, value in tensors.items() if key.startswith(prefix)}
@@ -104,19 +127,7 @@ def load_tensors(network: nn.Module, tensors: Mapping[str, Tensor], origin: str,
         if k in given and given[k].shape != wanted[k].shape
     ]
     wrong += [f"{k} is unknown" for k in given if k not in wanted and not k.startswith(CLASSIFIERS)]
-    if wrong:
-        count = "1 tensor differs" if len(wrong) == 1 else f"{len(wrong)} tensors differ"
-        shown = ", ".join(wrong[:3]) + (", ..." if len(wrong) > 3 else "")
-        stem = (
-            " and stem (torchvision's ResNets: imagenet)"
-            if any(w.startswith("conv1.weight has") for w in wrong)
-            else ""
-        )
-        raise InputError(
-            f"the weights {origin} do not fit the encoder {name}: {count} ({shown}); give the "
-            f"encoder{stem} that they are from"
-        )
-    network.load_state_dict({key: given[key] for key in wanted if key in given}, strict=False)
+    return {key: given[key] for key in wanted if key in given}, wrong
 
 
 def resize_positions(positions: Float[Tensor, "1 M D"], count: int) -> Float[Tensor, "1 N D"]:

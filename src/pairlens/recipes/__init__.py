@@ -65,10 +65,14 @@ def flatten(recipe: Recipe) -> dict[str, Any]:
 
 
 def restore(name: str, flat: Mapping[str, Any]) -> Recipe:
-    """The recipe that `flatten` described."""
+    """The recipe that `flatten` described; an argument that did not exist then has the recipe's own value.
+
+    Raises:
+        InputError: there is no such recipe.
+    """
     function = find_recipe(name)
     arguments = {}
     for parameter, group in defaults(function).items():
-        values = {f.name: flat[f.name] for f in fields(group)}
+        values = {f.name: flat.get(f.name, getattr(group, f.name)) for f in fields(group)}
         arguments[parameter] = type(group)(**{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()})
     return function(**arguments)

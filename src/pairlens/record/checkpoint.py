@@ -129,11 +129,11 @@ def weights_below(path: Path, prefix: str) -> dict[str, Tensor]:
     return {k.removeprefix(prefix): v for k, v in _tensors(path).items() if k.startswith(prefix)}
 
 
-def save_encoder(path: Path, encoder: nn.Module) -> None:
-    """Write an encoder's weights, whole or not at all."""
+def save_encoder(path: Path, encoder: nn.Module, about: dict[str, str] | None = None) -> None:
+    """Write an encoder's weights, and what the file says of itself, whole or not at all."""
     partial = path.with_suffix(".partial")
     with writing(path):
-        save_file(_plain(encoder.state_dict()), partial)
+        save_file(_plain(encoder.state_dict()), partial, about)
         partial.replace(path)
 
 
