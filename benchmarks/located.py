@@ -13,10 +13,10 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from pairlens.assemble import untrained_encoder
-from pairlens.opened import load_trained
 from pairlens.data.images import ImageSet
 from pairlens.draw import Draw
 from pairlens.evaluate.localise import SAMPLE, heat_maps
+from pairlens.opened import load_trained
 from pairlens.record.run import Run, write_json
 from pairlens.reopen import open_run_source, recall, recorded_place
 from pairlens.report.localised import box_files

@@ -14,12 +14,13 @@ from pairlens.assemble import assemble, resolve
 from pairlens.data.scenes import make_scenes
 from pairlens.draw import Draw
 from pairlens.errors import InputError
+from pairlens.localisation import ContrastiveCrop
 from pairlens.methods.looc import LooC, LooCSettings
 from pairlens.pairs import Step
 from pairlens.place import find_place
 from pairlens.recipes.general import looc, moco_v2
 from pairlens.recipes.recipe import Recipe
-from pairlens.settings import FeatureTransform, Machine, Network, Optimisation, Views
+from pairlens.settings import FeatureTransform, Machine, Network, Optimisation, Selection, Views
 from pairlens.train import Outcome, Training, fit
 
 B, K = 8, 24
@@ -219,3 +220,43 @@ def test_masking_needs_what_was_drawn() -> None:
     views, draw = same_step(t)
     with pytest.raises(InputError, match="give the step's `drawn`"):
         t.method(views, replace(draw, drawn={}))
+
+
+def test_all_three_reshapings_act_in_every_space() -> None:
+    """ContrastiveCrop on every view, FT in every space, and the hardest negatives among the queue's and the image's."""
+    recipe = looc(
+        method=LooCSettings(designated=TWO, negatives=K, momentum=0.9),
+        network=NETWORK,
+        views=VIEWS,
+        crops=ContrastiveCrop(boxes="central", alpha=0.6),
+        transform=FeatureTransform(extrapolate=2.0, interpolate=1.6),
+        selection=Selection(select="hardest", selected=5),
+    )
+    t = training_of(recipe)
+    seen: list[Outcome] = []
+
+    def observe(t: Training, outcome: Outcome) -> None:
+        seen.append(outcome)
+        t.stop = len(seen) == 3
+
+    fit(t, [observe])
+    outcome = seen[-1]
+    (step,) = outcome.parts
+    assert list(outcome.params) == ["query", "key", "key_color", "key_rotation"]
+    for params in outcome.params.values():
+        small = params.crop[:, 2] < 0.5  # their centres can lie in the central box, and do
+        centre = params.crop[small, 0] + params.crop[small, 2] / 2
+        assert ((centre > 0.25 - 1 / 32) & (centre < 0.75 + 1 / 32)).all()
+    for space, comparison in step.comparisons.items():
+        pairs, tau = comparison.transformed, 0.1
+        anchors = (pairs.query if pairs.anchor is None else pairs.anchor).detach().double()
+        assert not torch.equal(pairs.query, comparison.raw.query)
+        assert not torch.equal(pairs.negatives, comparison.raw.negatives)
+        assert (pairs.own is None) == (space == "z")
+        terms = []
+        for b in range(B):
+            own = [] if pairs.own is None else [float(anchors[b] @ k.double()) for k in pairs.own[b]]
+            scores = sorted([*(float(anchors[b] @ k.double()) for k in pairs.negatives), *own], reverse=True)
+            positive = math.exp(float(pairs.query[b].detach().double() @ pairs.key[b].detach().double()) / tau)
+            terms.append(-math.log(positive / (positive + sum(math.exp(s / tau) for s in scores[:5]))))
+        assert comparison.loss.item() == pytest.approx(sum(terms) / B, rel=1e-4)
