@@ -15,7 +15,7 @@ from pairlens.record.localised import write_boxes
 from pairlens.record.table import Table
 from pairlens.studies.arms import Arm, Setting, Study, job
 from pairlens.studies.page import page, table
-from pairlens.studies.summary import interval, student, summarise, training_minutes
+from pairlens.studies.summary import summarise, training_minutes
 from pairlens.views.boxes import Boxes
 
 PLAIN = {0: (0.5, 0.6), 1: (0.54, 0.62), 2: (0.52, 0.7)}  # kNN and linear by seed
@@ -69,22 +69,6 @@ def setting(tmp_path: Path) -> Setting:
             one = job(arm, made, seed)
             make_run(one.folder, one.words, found[seed], 0.4 if arm.baselines else None)
     return made
-
-
-@pytest.mark.parametrize("freedom", [1, 2, 3, 4, 5, 9, 10, 30])
-def test_students_t(freedom: int) -> None:
-    assert student(freedom) == pytest.approx(stats.t.ppf(0.975, freedom), rel=1e-9)
-    assert student(freedom, 0.5) == pytest.approx(stats.t.ppf(0.75, freedom), rel=1e-9)
-
-
-def test_the_interval_by_hand() -> None:
-    values = [0.5, 0.54, 0.52]
-    found = interval(values)
-    assert found.mean == pytest.approx(0.52)
-    deviation = math.sqrt((0.02**2 + 0.02**2 + 0) / 2)
-    assert found.half == pytest.approx(4.30265 * deviation / math.sqrt(3), rel=1e-5)  # t of 2 degrees, .975
-    assert found.count == 3
-    assert interval([0.3]).half is None
 
 
 def test_every_arm_gets_its_mean_and_its_difference_seed_by_seed(setting: Setting) -> None:

@@ -4,11 +4,12 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import date
 from pathlib import Path
 
+from pairlens.intervals import Estimate
 from pairlens.record.run import Run
 from pairlens.report.panels.configuration import plain
 from pairlens.studies.arms import Arm, Job, Setting, Study, all_jobs, flag_words, job
 from pairlens.studies.stages import stage_of
-from pairlens.studies.summary import Estimate, Measured, Row, summarise
+from pairlens.studies.summary import Measured, Row, summarise
 from pairlens.words import duration
 
 UNSAID = ("git", "platform", "native_bf16")

@@ -4,30 +4,19 @@ S seeds.
 """
 
 import math
-import statistics
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
 from pairlens.clock import PHASES
+from pairlens.intervals import Estimate, interval
 from pairlens.record.run import Run
 from pairlens.report.localised import box_files, read_found
 from pairlens.report.read import column
 from pairlens.studies.arms import Arm, Setting, Study, job
 from pairlens.studies.stages import stage_of
 from pairlens.views.boxes import QUANTILES, Refresh
-
-CONFIDENCE = 0.95
-
-
-@dataclass(frozen=True)
-class Estimate:
-    """A mean over seeds with the half-width of its 95 % interval; None where one seed leaves it unknown."""
-
-    mean: float
-    half: float | None
-    count: int
 
 
 @dataclass(frozen=True)
@@ -145,35 +134,3 @@ def training_minutes(run: Run) -> float:
     if not len(rows):
         return 0.0
     return len(rows) * float(np.median(sum(rows[f"time_{phase}"] for phase in PHASES))) / 60
-
-
-def interval(values: Sequence[float]) -> Estimate:
-    """Mean and half-width of the 95 % interval by Student's t over S independent values."""
-    mean, count = statistics.mean(values), len(values)
-    if count < 2:
-        return Estimate(mean, None, count)
-    return Estimate(mean, student(count - 1) * statistics.stdev(values) / math.sqrt(count), count)
-
-
-def student(freedom: int, confidence: float = CONFIDENCE) -> float:
-    """How many standard errors Student's t with so many degrees of freedom (1 or more) strays at most, so confidently.
-
-    Found by halving the angle atan(t / sqrt(freedom)), between 0 and a right angle.
-    """
-    low, high = 0.0, math.pi / 2
-    for _ in range(60):
-        middle = (low + high) / 2
-        low, high = (middle, high) if within(middle, freedom) < confidence else (low, middle)
-    return math.sqrt(freedom) * math.tan(low)
-
-
-def within(angle: float, freedom: int) -> float:
-    """P(|T| <= sqrt(freedom) tan(angle)): the finite sums of Abramowitz & Stegun 1964, 26.7.3 and 26.7.4."""
-    sine, cosine = math.sin(angle), math.cos(angle)
-    term = total = cosine if freedom % 2 else 1.0
-    for n in range(3 if freedom % 2 else 2, freedom - 1, 2):
-        term *= cosine**2 * (n - 1) / n
-        total += term
-    if freedom % 2:
-        return 2 / math.pi * (angle + (sine * total if freedom > 1 else 0.0))
-    return sine * total
