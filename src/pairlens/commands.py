@@ -4,7 +4,7 @@ import signal
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import tyro
 from tyro import MISSING
@@ -13,6 +13,7 @@ from tyro.conf import OmitArgPrefixes, Positional, PositionalMetavarFromFieldNam
 from pairlens.console import Console
 from pairlens.data.choice import Decode
 from pairlens.data.download import download_cifar10
+from pairlens.errors import InputError
 from pairlens.flags import registry
 from pairlens.given import Given
 from pairlens.pretrain import pretrain, start_run
@@ -21,6 +22,9 @@ from pairlens.record.run import Run
 from pairlens.reopen import reopen_run
 from pairlens.report.page import write_report
 from pairlens.settings import Machine
+
+Probe = Literal["accuracy", "rotation", "factors"]
+"""What `pairlens evaluate` can measure."""
 
 EXIT = {"finished": 0, "interrupted": 128 + signal.SIGINT, "terminated": 128 + signal.SIGTERM}
 
@@ -141,11 +145,12 @@ def resume(argv: list[str]) -> int:
 
 
 def evaluate(argv: list[str]) -> int:
-    """`pairlens evaluate RUN`."""
+    """`pairlens evaluate RUN [--probes NAME...]`."""
 
     def command(
         run: Positional[Path],
         *,
+        probes: tuple[Probe, ...] = ("accuracy",),
         solver: Literal["lbfgs", "sgd"] = "lbfgs",
         linear_epochs: int = 100,
         seed: int = 0,
@@ -156,6 +161,9 @@ def evaluate(argv: list[str]) -> int:
 
         Args:
             run: the run's folder.
+            probes: what to measure: accuracy; rotation (how well a linear layer tells by which quarter turn an image
+                is turned: what training with turned views may cost); factors (how well it tells hue, position,
+                texture, ... where they are known, as of scenes). What was measured before stays in the report.
             solver: of the linear read-out: lbfgs (seconds), or sgd (the papers' protocol: slow, for every image is
                 cropped, flipped and encoded anew in each epoch).
             linear_epochs: of sgd; fewer than the papers' 100 take less time.
@@ -165,19 +173,21 @@ def evaluate(argv: list[str]) -> int:
                 classes is in them, against how far apart they are (for runs with boxes).
         """
         from pairlens.assess import assess, table
+        from pairlens.kept import PROBES, kept_table, measure_kept
 
-        with Console() as console:
-            result = assess(
-                Run.open(run),
-                solver=solver,
-                epochs=linear_epochs,
-                seed=seed,
-                baselines=baselines,
-                classifier=classifier,
-                say=console.say,
-                progress=console.advance,
+        if "accuracy" not in probes and (classifier is not None or solver != "lbfgs" or linear_epochs != 100):
+            raise InputError(
+                "a classifier, a solver and its epochs belong to the accuracy, which is not to be measured; add "
+                "accuracy to --probes, or leave them out"
             )
-            console.say(table(result))
+        with Console() as console:
+            how: dict[str, Any] = {"seed": seed, "baselines": baselines, "say": console.say}
+            how |= {"progress": console.advance}
+            if "accuracy" in probes:
+                result = assess(Run.open(run), solver=solver, epochs=linear_epochs, classifier=classifier, **how)
+                console.say(table(result))
+            if keeping := tuple(name for name in PROBES if name in probes):
+                console.say(kept_table(measure_kept(Run.open(run), probes=keeping, **how)))
             page = write_report([Run.open(run)], run / "report.html")
             console.say(f"report: {page}")
             return 0

@@ -1,6 +1,6 @@
 """The linear read-out: one linear layer on frozen features, by the papers' SGD or by a fast solver.
 
-N and M images, B images of a batch, D features, R principal axes, C classes.
+N and M images, F of them to fit on, H held out, B images of a batch, D features, R principal axes, C classes.
 """
 
 from collections.abc import Callable
@@ -61,13 +61,14 @@ def linear_solver(
     classes: int,
     generator: torch.Generator,
     strength: float | None = None,
+    views: int = 1,
 ) -> Readout:
     """Multinomial logistic regression on standardised features, to its optimum, in the features' own precision.
 
     It minimises mean cross-entropy + strength / 2 * squared weights. Without a given strength, the one of least
     cross-entropy on a random tenth of these (training) images is taken, searched from strong to weak until it rises,
-    and the regression is made again on all of them. More than 2 048 features are projected on their 512 leading
-    principal axes first.
+    and the regression is made again on all of them. Where each image has several `views`, they stand one behind the
+    other, and are held out together. More than 2 048 features are projected on their 512 leading principal axes first.
 
     Raises:
         InputError: labels lie outside the classes, features are not finite, or the strength is not positive.
@@ -79,7 +80,7 @@ def linear_solver(
     axes = principal_axes(finite(features))
     points = axes(features)
     if strength is None:
-        strength = choose_strength(points, labels, classes, axes.variance, generator)
+        strength = choose_strength(points, labels, classes, axes.variance, generator, views)
     weight, bias = minimise(points, labels, classes, strength, axes.variance)
     raw = axes.scale[:, None] * (axes.axes @ weight)
     return Readout(raw, bias - axes.mean @ raw, strength)
@@ -91,13 +92,13 @@ def choose_strength(
     classes: int,
     variance: Float[Tensor, "R"],
     generator: torch.Generator,
+    views: int = 1,
 ) -> float:
-    """The strength under which a random tenth, held out of these points, has the least mean cross-entropy."""
-    held = min(HELD_OUT_MOST, round(HELD_OUT * len(points)))
-    if held < 1 or held >= len(points):
+    """The strength under which a random tenth of the images, held out of these points, has the least cross-entropy."""
+    split = held_out(len(points), generator, views)
+    if split is None:
         return FEW
-    order = torch.randperm(len(points), generator=generator).to(points.device)
-    test, train = order[:held], order[held:]
+    train, test = (rows.to(points.device) for rows in split)
     fitted, best, chosen = None, float("inf"), STRENGTHS[0]
     for strength in STRENGTHS:
         fitted = minimise(points[train], labels[train], classes, strength, variance, fitted)
@@ -106,6 +107,22 @@ def choose_strength(
             break
         best, chosen = loss, strength
     return chosen
+
+
+def held_out(
+    points: int, generator: torch.Generator, views: int = 1
+) -> tuple[Int64[Tensor, "F"], Int64[Tensor, "H"]] | None:
+    """Rows to fit on and rows held out: a random tenth of the images, each with all its views in a row.
+
+    None where there are too few images.
+    """
+    images = points // views
+    held = min(HELD_OUT_MOST, round(HELD_OUT * images))
+    if held < 1 or held >= images:
+        return None
+    order = torch.randperm(images, generator=generator)
+    rows = (order[:, None] * views + torch.arange(views)).flatten()
+    return rows[held * views :], rows[: held * views]
 
 
 def linear_sgd(

@@ -54,3 +54,17 @@ def parted(source: Source, seed: int) -> tuple[Part, Part]:
         )
     check_labels(train.labels("training"), test.labels("test"), classes)
     return train, test
+
+
+def parted_anyhow(source: Source, seed: int) -> tuple[Part, Part]:
+    """Training and test images for what needs no labels: those of `parted` where there are labels, else all.
+
+    Raises:
+        InputError: as `parted` does, or a single image cannot be parted.
+    """
+    if source.train.labels is not None and (source.test is None or source.test.labels is not None):
+        return parted(source, seed)
+    if source.test is not None:
+        return whole(source.train), whole(source.test)
+    fit, held = validation_split(source.train, limit=len(source.train), seed=seed)
+    return Part(source.train, fit), Part(source.train, held)

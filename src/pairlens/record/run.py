@@ -15,6 +15,7 @@ encoder.safetensors the trained encoder alone, with torchvision's names
 evaluation.json     what `pairlens evaluate` found
 neighbours.npz      nearest neighbours of some test images, for the report
 semantics.json      what a classifier makes of the run's crops (`pairlens evaluate --classifier`)
+kept.json           what the encoder keeps of rotation and known factors (`pairlens evaluate --probes`)
 
 A run that was observed in somebody else's loop (`observed.py`) says `"observed": true` in its run.json, which is
 written again when there are more negatives than before. Beside it lie status.json, events.jsonl, statistics.npy and
@@ -103,6 +104,12 @@ class Run:
     def semantics(self) -> dict[str, Any] | None:
         """semantics.json, where a classifier judged the run's crops."""
         path = self.folder / "semantics.json"
+        return _json(path) if path.exists() else None
+
+    @cached_property
+    def kept(self) -> dict[str, Any] | None:
+        """kept.json, where it was probed what the encoder keeps."""
+        path = self.folder / "kept.json"
         return _json(path) if path.exists() else None
 
     @cached_property

@@ -1,0 +1,87 @@
+"""Ridge regression on frozen features: numbers, as `linear_solver` reads out classes.
+
+N and M images, D features, R principal axes, K numbers of an image.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from pairlens.errors import InputError
+from pairlens.evaluate.features import finite
+from pairlens.evaluate.linear import FEW, STRENGTHS, held_out
+from pairlens.evaluate.logistic import principal_axes
+
+
+@dataclass(frozen=True)
+class Regression:
+    """A linear layer on raw features that gives numbers."""
+
+    weight: Float[Tensor, "D K"]
+    bias: Float[Tensor, "K"]
+    strength: float  # of the L2 penalty on standardised features
+
+    def __call__(self, features: Float[Tensor, "M D"]) -> Float[Tensor, "M K"]:
+        """The numbers it expects."""
+        return torch.addmm(self.bias, features, self.weight)
+
+
+def ridge(
+    features: Float[Tensor, "N D"],
+    targets: Float[Tensor, "N K"],
+    *,
+    generator: torch.Generator,
+    strength: float | None = None,
+) -> Regression:
+    """The linear layer on standardised features of least mean squared error + strength * squared weights.
+
+    Without a given strength, the one of least squared error on a random tenth of these (training) images is taken, of
+    those that `linear_solver` may choose from too, and the regression is made again on all images. More than 2 048
+    features are projected on their 512 leading principal axes first. It is solved in float64.
+
+    Raises:
+        InputError: there is no image, targets or features are not finite, or the strength is not positive.
+    """
+    if not len(features) or len(features) != len(targets) or not targets.isfinite().all():
+        raise InputError(
+            f"{len(targets)} targets of {len(features)} images cannot be regressed on; give finite numbers, for each "
+            "image its own"
+        )
+    if strength is not None and not strength > 0:
+        raise InputError(f"the regression's L2 strength is {strength}; it must be positive")
+    axes = principal_axes(finite(features))
+    points, known = axes(features).double(), targets.to(features.device, torch.float64)
+    if strength is None:
+        strength = _choose(points, known, generator)
+    weight, bias = next(_solve(points, known, (strength,)))
+    raw = axes.scale[:, None] * (axes.axes @ weight.to(features.dtype))
+    return Regression(raw, bias.to(features.dtype) - axes.mean @ raw, strength)
+
+
+def _choose(points: Float[Tensor, "N R"], targets: Float[Tensor, "N K"], generator: torch.Generator) -> float:
+    """The strength of least squared error on a random tenth, held out of these points."""
+    split = held_out(len(points), generator)
+    if split is None:
+        return FEW
+    train, test = (rows.to(points.device) for rows in split)
+    errors = [
+        (points[test] @ weight + bias - targets[test]).square().sum()
+        for weight, bias in _solve(points[train], targets[train], STRENGTHS)
+    ]
+    return STRENGTHS[int(torch.stack(errors).argmin())]
+
+
+def _solve(
+    points: Float[Tensor, "N R"], targets: Float[Tensor, "N K"], strengths: Iterable[float]
+) -> Iterator[tuple[Float[Tensor, "R K"], Float[Tensor, "K"]]]:
+    """Weights and biases for one strength after the other, from one eigendecomposition of the points' covariance."""
+    centre, mean = points.mean(0), targets.mean(0)
+    moved = points - centre
+    variance, turn = torch.linalg.eigh(moved.T @ moved / len(points))
+    shared = turn.T @ (moved.T @ (targets - mean)) / len(points)
+    for strength in strengths:
+        weight = turn @ (shared / (variance.clamp(min=0) + strength)[:, None])
+        yield weight, mean - centre @ weight

@@ -1,0 +1,178 @@
+"""What a run's encoder keeps: the rotation task and probes of known factors, from a run folder to `kept.json` in it."""
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from functools import partial
+from typing import Any, Literal, get_args
+
+import torch
+
+from pairlens.assemble import untrained_encoder
+from pairlens.environment import apply
+from pairlens.errors import InputError
+from pairlens.evaluate.factors import find_factors, tell_factor
+from pairlens.evaluate.features import counted, encode, pooled_pixels
+from pairlens.evaluate.parts import Part, parted_anyhow
+from pairlens.evaluate.protocol import NAMES, Contestants, Sight
+from pairlens.evaluate.rotation import IMAGES, TURNS, tell_rotation
+from pairlens.evaluate.told import Told
+from pairlens.opened import load_trained
+from pairlens.place import find_place
+from pairlens.record.files import name_unreadable, unreadable_sentence
+from pairlens.record.run import Run, write_json
+from pairlens.reopen import open_run_source, recall, recorded_colours
+from pairlens.words import timestamp
+
+Say = Callable[[str], None]
+Progress = Callable[[str, int, int], None]
+Probe = Literal["rotation", "factors"]
+PROBES: tuple[Probe, ...] = get_args(Probe)
+MEASURES = {"accuracy": "accuracy", "r2": "R2"}
+
+
+def measure_kept(
+    run: Run,
+    *,
+    probes: tuple[Probe, ...] = PROBES,
+    seed: int = 0,
+    baselines: bool = True,
+    say: Say = print,
+    progress: Progress = lambda what, done, total: None,
+) -> dict[str, Any]:
+    """Probe what a run's encoder keeps, beside the untrained encoder and raw pixels; write `kept.json` in its folder.
+
+    The result is JSON: `date`, `seed`, `training_seed`, `step`, `seconds`, `data` (how many images) and `probes`. Of
+    `probes`, "rotation" is one result, that of `pairlens.evaluate.rotation`, with each encoder's confusions; "factors"
+    holds a result for each factor (`pairlens.evaluate.factors`) with its `kind`; `skipped` says why others have none.
+    A result has `measure` ("accuracy" or "r2"), `chance`, and for each of "encoder", "random" and "pixels" `value`,
+    `error` (standard error over the test images) and `strength` (of the read-out's L2 penalty). What an earlier call
+    measured of the same encoders with the same seed stays, unless it is measured again.
+
+    Args:
+        run: a finished run, or one with a checkpoint.
+        probes: what to measure; "factors" needs labels, boxes or known factors (`scenes` has them all).
+        seed: of the images that are turned, and of those that are held out to choose the regularisation.
+        baselines: measure the untrained encoder and raw pixels, too.
+        say: told in a sentence what is being done.
+        progress: told how many images of how many are encoded.
+
+    Raises:
+        InputError: there is no encoder yet, weights are damaged, or the source has changed.
+    """
+    began = time.perf_counter()
+    recipe, machine = recall(run)
+    place = find_place(machine)
+    apply(place)
+    made = partial(
+        untrained_encoder,
+        recipe.network,
+        place.precision,
+        run.call["seed"],
+        run.info["size"],
+        recipe.method.heads,
+    )
+    encoder = made()
+    step = load_trained(run, encoder)
+    contestants: Contestants = {"encoder": encoder}
+    if baselines:
+        contestants |= {"random": made(), "pixels": None}
+    for network in contestants.values():
+        if network is not None:
+            network.to(place.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    source = open_run_source(run, say, lambda done, total: progress("reading images", done, total))
+    train, test = parted_anyhow(source, seed)
+    mean, std = (colour.to(place.device) for colour in recorded_colours(run))
+    sight = Sight(run.info["size"], mean, std, place.device, place.precision)
+    found: dict[str, Any] = {}
+    measures = {"rotation": _rotation, "factors": _factors}
+    for probe in dict.fromkeys(probes):
+        found |= measures[probe](contestants, train, test, sight, seed, say, progress)
+    same = {"step": step, "training_seed": run.call["seed"], "seed": seed, "contestants": list(contestants)}
+    result = {
+        "date": timestamp(),
+        **same,
+        "seconds": round(time.perf_counter() - began, 2),
+        "data": {"train": len(train), "test": len(test)},
+        "probes": _before(run, same) | found,
+    }
+    write_json(run.folder / "kept.json", result)
+    if lost := name_unreadable(run.folder, source.train, source.test):
+        say(unreadable_sentence(run.folder, lost))
+    return result
+
+
+def _before(run: Run, same: Mapping[str, Any]) -> dict[str, Any]:
+    """What an earlier call found of the same encoders; nothing where that cannot be read."""
+    try:
+        before = Run(run.folder).kept or {}
+        return dict(before["probes"]) if all(before[name] == value for name, value in same.items()) else {}
+    except (InputError, KeyError, TypeError, ValueError):
+        return {}
+
+
+def _rotation(
+    contestants: Contestants, train: Part, test: Part, sight: Sight, seed: int, say: Say, progress: Progress
+) -> dict[str, Any]:
+    """The rotation task with every contestant."""
+    say("telling by which quarter turn images are turned")
+    images = {"train": min(IMAGES, len(train)), "test": min(IMAGES, len(test))}
+    views = TURNS * len(contestants) * sum(images.values())
+    sight = replace(sight, progress=counted(lambda done, total: progress("encoding views", done, total), views))
+    told = {
+        name: tell_rotation(
+            pooled_pixels if network is None else partial(encode, network, precision=sight.precision),
+            train,
+            test,
+            sight,
+            seed=seed,
+        )
+        for name, network in contestants.items()
+    }
+    result = _result(told) | {"turns": TURNS, "images": images}
+    for name, one in told.items():
+        assert one.confusion is not None
+        result[name]["confusion"] = one.confusion.tolist()
+    return {"rotation": result}
+
+
+def _factors(
+    contestants: Contestants, train: Part, test: Part, sight: Sight, seed: int, say: Say, progress: Progress
+) -> dict[str, Any]:
+    """All factors with every contestant."""
+    factors, skipped = find_factors(train, test)
+    networks = sum(network is not None for network in contestants.values()) if factors else 0
+    total = networks * (len(train) + len(test))
+    sight = replace(sight, progress=counted(lambda done, total: progress("encoding images", done, total), total))
+    told: dict[str, dict[str, Told]] = {factor.name: {} for factor in factors}
+    for name, network in contestants.items() if factors else ():
+        say(f"telling {', '.join(told)}: {NAMES[name]}")
+        fitted, tested = (sight.features(network, part) for part in (train, test))
+        for factor in factors:
+            told[factor.name][name] = tell_factor(factor, fitted, tested, torch.Generator().manual_seed(seed))
+    found = {factor.name: _result(told[factor.name]) | {"kind": factor.kind} for factor in factors}
+    return {"factors": found, "skipped": skipped}
+
+
+def _result(told: Mapping[str, Told]) -> dict[str, Any]:
+    first = next(iter(told.values()))
+    return {"measure": first.measure, "chance": first.chance} | {name: one.record() for name, one in told.items()}
+
+
+def kept_table(result: Mapping[str, Any]) -> str:
+    """What was measured as lines for a terminal."""
+    probes = result["probes"]
+    rows = [("by which quarter turn", probes["rotation"])] if "rotation" in probes else []
+    rows += probes.get("factors", {}).items()
+    lines = [f"what a linear layer tells from the features, on {result['data']['test']:,} test images"]
+    lines.append(
+        f"  {'':21} {'':9}" + "".join(f" {NAMES[name]:>18}" for name in result["contestants"]) + "   by chance"
+    )
+    for name, row in rows:
+        form = "{:>18.1%}" if row["measure"] == "accuracy" else "{:>18.3f}"
+        cells = "".join(" " + form.format(row[who]["value"]) for who in result["contestants"])
+        chance = f"{row['chance']:.1%}" if row["measure"] == "accuracy" else "0"
+        lines.append(f"  {name:21} {MEASURES[row['measure']]:9}{cells}   {chance}")
+    lines += [f"  {name}: not asked for, {why}" for name, why in probes.get("skipped", {}).items()]
+    lines.append(f"  seeds: {result['training_seed']} of the training, {result['seed']} of the read-out")
+    return "\n".join(lines)
