@@ -11,7 +11,7 @@ from located import Sight, Trace
 
 from pairlens.record.run import Run
 from pairlens.studies.arms import Setting
-from pairlens.studies.page import percent, points
+from pairlens.studies.cells import percent, points
 from pairlens.studies.summary import Estimate, interval, summarise
 
 UNSAID = ("git", "platform", "native_bf16")

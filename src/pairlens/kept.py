@@ -28,6 +28,7 @@ Say = Callable[[str], None]
 Progress = Callable[[str, int, int], None]
 Probe = Literal["rotation", "factors"]
 PROBES: tuple[Probe, ...] = get_args(Probe)
+NONE = "\u2013"
 MEASURES = {"accuracy": "accuracy", "r2": "R2"}
 
 
@@ -47,7 +48,7 @@ def measure_kept(
     holds a result for each factor (`pairlens.evaluate.factors`) with its `kind`; `skipped` says why others have none.
     A result has `measure` ("accuracy" or "r2"), `chance`, and for each of "encoder", "random" and "pixels" `value`,
     `error` (standard error over the test images) and `strength` (of the read-out's L2 penalty). What an earlier call
-    measured of the same encoders with the same seed stays, unless it is measured again.
+    measured of the same encoder with the same seed stays, unless it is measured again.
 
     Args:
         run: a finished run, or one with a checkpoint.
@@ -88,7 +89,7 @@ def measure_kept(
     measures = {"rotation": _rotation, "factors": _factors}
     for probe in dict.fromkeys(probes):
         found |= measures[probe](contestants, train, test, sight, seed, say, progress)
-    same = {"step": step, "training_seed": run.call["seed"], "seed": seed, "contestants": list(contestants)}
+    same = {"step": step, "training_seed": run.call["seed"], "seed": seed}
     result = {
         "date": timestamp(),
         **same,
@@ -103,7 +104,7 @@ def measure_kept(
 
 
 def _before(run: Run, same: Mapping[str, Any]) -> dict[str, Any]:
-    """What an earlier call found of the same encoders; nothing where that cannot be read."""
+    """What an earlier call found of the same encoder with the same seed; nothing where that cannot be read."""
     try:
         before = Run(run.folder).kept or {}
         return dict(before["probes"]) if all(before[name] == value for name, value in same.items()) else {}
@@ -165,12 +166,11 @@ def kept_table(result: Mapping[str, Any]) -> str:
     rows = [("by which quarter turn", probes["rotation"])] if "rotation" in probes else []
     rows += probes.get("factors", {}).items()
     lines = [f"what a linear layer tells from the features, on {result['data']['test']:,} test images"]
-    lines.append(
-        f"  {'':21} {'':9}" + "".join(f" {NAMES[name]:>18}" for name in result["contestants"]) + "   by chance"
-    )
+    who = [one for one in NAMES if any(one in row for _, row in rows)]
+    lines.append(f"  {'':21} {'':9}" + "".join(f" {NAMES[one]:>18}" for one in who) + "   by chance")
     for name, row in rows:
-        form = "{:>18.1%}" if row["measure"] == "accuracy" else "{:>18.3f}"
-        cells = "".join(" " + form.format(row[who]["value"]) for who in result["contestants"])
+        form = "{:.1%}" if row["measure"] == "accuracy" else "{:.3f}"
+        cells = "".join(f" {form.format(row[one]['value']) if one in row else NONE:>18}" for one in who)
         chance = f"{row['chance']:.1%}" if row["measure"] == "accuracy" else "0"
         lines.append(f"  {name:21} {MEASURES[row['measure']]:9}{cells}   {chance}")
     lines += [f"  {name}: not asked for, {why}" for name, why in probes.get("skipped", {}).items()]

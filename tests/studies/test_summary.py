@@ -2,6 +2,7 @@
 
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,10 +13,15 @@ from scipy import stats
 from pairlens.clock import PHASES
 from pairlens.data.images import ImageSet
 from pairlens.record.localised import write_boxes
+from pairlens.record.run import Run
 from pairlens.record.table import Table
+from pairlens.studies import measure
 from pairlens.studies.arms import Arm, Setting, Study, job
+from pairlens.studies.kept import kept_table
 from pairlens.studies.page import page, table
-from pairlens.studies.summary import summarise, training_minutes
+from pairlens.studies.process import measured_words
+from pairlens.studies.stages import missing, stage_of
+from pairlens.studies.summary import Asked, summarise, training_minutes
 from pairlens.views.boxes import Boxes
 
 PLAIN = {0: (0.5, 0.6), 1: (0.54, 0.62), 2: (0.52, 0.7)}  # kNN and linear by seed
@@ -90,8 +96,6 @@ def test_scores_are_of_the_last_epoch_and_minutes_of_the_median_step(setting: Se
 
 
 def test_a_training_of_no_steps_takes_no_time_and_has_no_scores(setting: Setting) -> None:
-    from pairlens.record.run import Run
-
     folder = job(STUDY.arms[0], setting, 1).folder
     (folder / "statistics.npy").unlink()
     assert training_minutes(Run.open(folder)) == 0
@@ -165,3 +169,100 @@ def test_the_page_says_what_was_run_and_what_failed(setting: Setting) -> None:
     assert "abc" not in text
     assert "gpu" not in text
     assert str(setting.folder) not in text
+
+
+def keep(folder: Path, step: int = 6, **told: float) -> None:
+    """Let a run have what it keeps: four rotations as told, and hue with half of that as its R2."""
+
+    def result(share: float) -> dict:
+        names = {"encoder": told["encoder"], "pixels": told.get("pixels")}
+        return {who: {"value": share * v, "error": 0.01, "strength": 1.0} for who, v in names.items() if v is not None}
+
+    turns = {"measure": "accuracy", "chance": 0.25, "images": {"train": 52, "test": 12}, **result(1)}
+    hue = {"measure": "r2", "chance": 0.0, "kind": "circular", **result(0.5)}
+    made = {"step": step, "data": {"train": 52, "test": 12}, "probes": {"rotation": turns, "factors": {"hue": hue}}}
+    (folder / "kept.json").write_text(json.dumps(made))
+
+
+TURNS = Asked("4 rotations", "%")
+KEPT = {0: (0.6, 0.5), 1: (0.64, 0.5), 2: (0.62, 0.6)}  # of plain and of other, by seed
+
+
+@pytest.fixture
+def probed(setting: Setting) -> Setting:
+    for arm, place in zip(STUDY.arms, (0, 1), strict=True):
+        for seed in setting.seeds:
+            keep(job(arm, setting, seed).folder, encoder=KEPT[seed][place], pixels=0.3)
+    return setting
+
+
+def test_what_is_kept_gets_means_and_differences(probed: Setting) -> None:
+    plain, other = summarise(STUDY, probed)
+    assert plain.runs[1].kept == {TURNS: 0.64, Asked("hue", "R2"): 0.32}
+    assert plain.runs[1].pixels_kept == {TURNS: 0.3, Asked("hue", "R2"): 0.15}
+    low, high = stats.ttest_rel([b for _, b in KEPT.values()], [a for a, _ in KEPT.values()]).confidence_interval()
+    found = other.kept_differences[TURNS]
+    assert (found.mean - found.half, found.mean + found.half) == (pytest.approx(low), pytest.approx(high))
+    assert plain.kept_differences == {}
+
+
+def test_the_table_of_what_is_kept(probed: Setting) -> None:
+    keep(job(STUDY.arms[1], probed, 2).folder, step=5, encoder=0.9)  # of an older encoder: does not count
+    study = replace(STUDY, arms=(replace(STUDY.arms[0], paper_kept={"4 rotations": 61.1}), STUDY.arms[1]))
+    told = kept_table(study, summarise(study, probed))
+    assert told is not None
+    head, _, plain, other, pixels = ([c.strip() for c in line.strip("|").split("|")] for line in told.splitlines())
+    under = "<br>(minus plain)"
+    assert head == ["", f"4 rotations, %{under}", f"paper: 4 rotations, %{under}", f"hue, R2{under}"]
+    assert plain == ["plain", "62.0 ± 5.0", "61.1", "0.31 ± 0.02"]
+    assert other == ["other", "50.0 ± 0.0<br>(-12.0 ± 25.4)", "", "0.25 ± 0.00<br>(-0.06 ± 0.13)"]
+    assert pixels == ["raw pixels", "30.0 ± 0.0", "", "0.15 ± 0.00"]
+    study = replace(study, arms=(study.arms[0], replace(study.arms[1], paper_kept={"4 rotations": 43.3})))
+    told = kept_table(study, summarise(study, probed))
+    assert told is not None
+    assert "| 43.3<br>(-17.8) |" in told
+
+
+def test_without_anything_kept_there_is_no_such_table(setting: Setting) -> None:
+    assert kept_table(STUDY, summarise(STUDY, setting)) is None
+    assert "frozen features" not in page("Title", [STUDY], setting, {}, "a command")
+
+
+def test_a_probe_that_failed_is_told_beside_accuracies_that_are_there(probed: Setting) -> None:
+    failed = replace(job(STUDY.arms[1], probed, 1), probes=("rotation",))
+    text = page("Title", [STUDY], probed, {failed: "the features are not finite"}, "a command")
+    assert "- other, seed 1: failed, the features are not finite" in text
+    assert "| other | 53.3 ± 6.3 |" in text
+    assert "What a linear layer tells from the frozen features:\n\n|  | 4 rotations, %" in text
+
+
+def test_only_what_is_missing_is_measured(setting: Setting, monkeypatch: pytest.MonkeyPatch) -> None:
+    plain, other = (job(arm, setting, 0, ("rotation", "factors")) for arm in STUDY.arms)
+    run = Run.open(other.folder)
+    assert missing(run, False, ()) == []
+    assert missing(run, True, ()) == ["accuracy"]
+    assert missing(run, False, other.probes) == ["rotation", "factors"]
+    assert (stage_of(other), stage_of(job(STUDY.arms[1], setting, 0))) == ("measure", "done")
+    asked: list = []
+    monkeypatch.setattr(measure, "assess", lambda run, **flags: asked.append(("accuracy", flags)))
+    monkeypatch.setattr(measure, "measure_kept", lambda run, **flags: asked.append(("kept", flags)))
+    for name in ("table", "kept_table"):
+        monkeypatch.setattr(measure, name, lambda result: "")
+    assert measure.main([str(other.folder), *measured_words(other)]) == 0
+    assert asked == [("kept", {"probes": ("rotation", "factors"), "baselines": False})]
+
+    keep(other.folder, encoder=0.5)
+    assert missing(Run.open(other.folder), False, other.probes) == []
+    assert missing(Run.open(other.folder), True, other.probes) == ["accuracy", "rotation", "factors"]
+    assert stage_of(other) == "done"
+    keep(plain.folder, encoder=0.5, pixels=0.3)
+    assert missing(Run.open(plain.folder), True, plain.probes) == []
+    keep(plain.folder, step=5, encoder=0.5, pixels=0.3)
+    assert missing(Run.open(plain.folder), False, plain.probes) == ["rotation", "factors"]
+    (plain.folder / "kept.json").write_text("{")
+    assert missing(Run.open(plain.folder), False, ("rotation",)) == ["rotation"]
+    asked.clear()
+    (plain.folder / "evaluation.json").unlink()
+    assert measure.main([str(plain.folder), "--baselines", "--probes", "rotation"]) == 0
+    kept = ("kept", {"probes": ("rotation",), "baselines": True})
+    assert asked == [("accuracy", {"baselines": True}), kept]

@@ -5,10 +5,11 @@ two studies share are trained once.
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 
 from pairlens.errors import InputError
+from pairlens.kept import Probe
 from pairlens.recipes import find_recipe, flatten
 from pairlens.settings import Machine
 
@@ -32,6 +33,7 @@ class Arm:
     reference: str | None = None  # label of the arm that it is compared with, seed by seed
     paper: float | None = None  # per cent, as the paper has it for its own data and scale
     baselines: bool = False  # measure raw pixels as well
+    paper_kept: Mapping[str, float] = field(default_factory=dict)  # per cent, by what is kept: {"4 rotations": 61.1}
 
 
 @dataclass(frozen=True)
@@ -44,6 +46,7 @@ class Study:
     difference: str  # heading of the differences: "minus MoCo v2"
     paper: str | None = None  # whose figures stand beside, and what they are of
     notes: tuple[str, ...] = ()
+    probes: tuple[Probe, ...] = ()  # what is measured beside accuracies: what the encoders keep
 
     def arm(self, label: str) -> Arm:
         """The arm of this label."""
@@ -64,11 +67,15 @@ class Setting:
 
 @dataclass(frozen=True)
 class Job:
-    """One training: what `pairlens train` is called with, but for folder and threads."""
+    """One training: what `pairlens train` is called with, but for folder and threads; and what is measured of it.
+
+    Two jobs are equal if they are the same training.
+    """
 
     words: tuple[str, ...]  # SOURCE --recipe NAME --flag value ... --seed N
     folder: Path
-    baselines: bool = False
+    baselines: bool = field(default=False, compare=False)
+    probes: tuple[Probe, ...] = field(default=(), compare=False)
 
     @property
     def name(self) -> str:
@@ -76,8 +83,8 @@ class Job:
         return self.folder.name
 
 
-def job(arm: Arm, setting: Setting, seed: int) -> Job:
-    """The training of an arm with a seed."""
+def job(arm: Arm, setting: Setting, seed: int, probes: tuple[Probe, ...] = ()) -> Job:
+    """The training of an arm with a seed, of which some probes are to be measured."""
     known = flags_of(arm.recipe)
     flags = {name: value for name, value in setting.budget.items() if name in known} | dict(arm.flags)
     words = [_source(setting.source), "--recipe", arm.recipe]
@@ -86,7 +93,7 @@ def job(arm: Arm, setting: Setting, seed: int) -> Job:
     words += ["--seed", str(seed)]
     own = (f"{name}{_short(value)}" for name, value in sorted(arm.flags.items()))
     folder = setting.folder / "-".join([arm.recipe, *own, str(seed)])
-    return Job(tuple(words), folder, arm.baselines)
+    return Job(tuple(words), folder, arm.baselines, probes)
 
 
 def all_jobs(studies: Iterable[Study], setting: Setting) -> list[Job]:
@@ -102,9 +109,13 @@ def all_jobs(studies: Iterable[Study], setting: Setting) -> list[Job]:
     for seed in setting.seeds:
         for study in studies:
             for arm in study.arms:
-                made = job(arm, setting, seed)
+                made = job(arm, setting, seed, study.probes)
                 before = found.get(made.folder, made)
-                found[made.folder] = Job(made.words, made.folder, made.baselines or before.baselines)
+                found[made.folder] = replace(
+                    made,
+                    baselines=made.baselines or before.baselines,
+                    probes=tuple(dict.fromkeys(before.probes + made.probes)),
+                )
     return list(found.values())
 
 

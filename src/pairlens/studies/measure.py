@@ -1,4 +1,4 @@
-"""Measures one finished run of a study: `python -m pairlens.studies.measure RUN [--baselines]`."""
+"""Measures one finished run of a study: `python -m pairlens.studies.measure RUN [--baselines] [--probes NAME...]`."""
 
 import argparse
 import sys
@@ -6,17 +6,25 @@ from pathlib import Path
 
 from pairlens.assess import assess, table
 from pairlens.errors import InputError
+from pairlens.kept import PROBES, kept_table, measure_kept
 from pairlens.record.run import Run
+from pairlens.studies.stages import missing
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Evaluate a run's encoder, by default without baselines, and return the exit code."""
+    """Measure what is missing of a run's encoder, by default without baselines, and return the exit code."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("run", type=Path)
     parser.add_argument("--baselines", action="store_true", help="measure raw pixels and the untrained encoder, too")
+    parser.add_argument("--probes", nargs="+", choices=PROBES, default=[], help="what is kept")
     arguments = parser.parse_args(argv)
     try:
-        print(table(assess(Run.open(arguments.run), baselines=arguments.baselines)))
+        run = Run.open(arguments.run)
+        left = missing(run, arguments.baselines, arguments.probes)
+        if "accuracy" in left:
+            print(table(assess(run, baselines=arguments.baselines)))
+        if probes := tuple(name for name in PROBES if name in left):
+            print(kept_table(measure_kept(run, probes=probes, baselines=arguments.baselines)))
     except InputError as error:
         print(f"pairlens: {error}", file=sys.stderr)
         return 2

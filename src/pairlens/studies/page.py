@@ -8,15 +8,14 @@ from pairlens.intervals import Estimate
 from pairlens.record.run import Run
 from pairlens.report.panels.configuration import plain
 from pairlens.studies.arms import Arm, Job, Setting, Study, all_jobs, flag_words, job
+from pairlens.studies.cells import NONE, labelled, percent, points
+from pairlens.studies.kept import kept_table
 from pairlens.studies.stages import stage_of
 from pairlens.studies.summary import Measured, Row, summarise
 from pairlens.words import duration
 
 UNSAID = ("git", "platform", "native_bf16")
 """What of the environment is not told: it says nothing about the numbers."""
-
-NONE = "\u2013"
-"""In a cell without a value."""
 
 Column = tuple[str, Callable[[Row], str]]
 
@@ -59,7 +58,7 @@ def _columns(study: Study, rows: Sequence[Row]) -> list[Column]:
     """The table's columns; those that the study has nothing to say in are left out."""
     compared = any(arm.reference for arm in study.arms)
     columns: list[Column] = [
-        ("", _label),
+        ("", labelled),
         ("kNN, %", lambda row: percent(row.estimate(lambda one: one.knn))),
         ("linear, %", lambda row: percent(row.estimate(lambda one: one.linear))),
     ]
@@ -90,28 +89,8 @@ def _columns(study: Study, rows: Sequence[Row]) -> list[Column]:
     ]
 
 
-def percent(estimate: Estimate | None, none: str = NONE) -> str:
-    """A share in per cent with its interval."""
-    if estimate is None:
-        return none
-    return f"{100 * estimate.mean:.1f}" + ("" if estimate.half is None else f" ± {100 * estimate.half:.1f}")
-
-
-def points(estimate: Estimate | None) -> str:
-    """A difference of accuracies in percentage points with its interval."""
-    if estimate is None:
-        return ""
-    return f"{100 * estimate.mean:+.1f}" + ("" if estimate.half is None else f" ± {100 * estimate.half:.1f}")
-
-
 def _of_pixels(kind: str) -> Callable[[Measured], float]:
     return lambda one: one.pixels.get(kind, float("nan"))
-
-
-def _label(row: Row) -> str:
-    if not row.failed:
-        return row.arm.label
-    return f"{row.arm.label} ({len(row.runs)} of {len(row.runs) + len(row.failed)} seeds)"
 
 
 def _flags(arm: Arm) -> str:
@@ -140,10 +119,13 @@ def _section(study: Study, setting: Setting, failures: Mapping[Job, str]) -> lis
             f"Paper: {study.paper}. Its figures are of other data and another scale; compare signs, not sizes."
         )
     parts.append(table(study, rows))
+    if (kept := kept_table(study, rows)) is not None:
+        parts += ["What a linear layer tells from the frozen features:", kept]
     failed = [
         f"- {row.arm.label}, seed {seed}: failed, {failures.get(job(row.arm, setting, seed), 'not run')}"
         for row in rows
-        for seed in row.failed
+        for seed in setting.seeds
+        if seed in row.failed or job(row.arm, setting, seed) in failures
     ]
     parts += ["\n".join(failed)] if failed else []
     parts += ["\n".join(f"- {note}" for note in study.notes)] if study.notes else []

@@ -37,7 +37,7 @@ def start(job: Job, stage: str, setting: Setting) -> Process:
     words = {
         "train": ["pairlens", "train", *job.words, "--out", str(job.folder), "--threads", threads],
         "resume": ["pairlens", "resume", str(job.folder)],
-        "measure": ["pairlens.studies.measure", str(job.folder), *(["--baselines"] if job.baselines else [])],
+        "measure": ["pairlens.studies.measure", str(job.folder), *measured_words(job)],
     }[stage]
     if stage == "train":
         clear(job.folder)
@@ -52,6 +52,11 @@ def start(job: Job, stage: str, setting: Setting) -> Process:
             start_new_session=True,
         )
     return Process(job, stage, popen, spoken)
+
+
+def measured_words(job: Job) -> list[str]:
+    """What is to be measured of a job, as words of a command line."""
+    return ["--baselines"] * job.baselines + (["--probes", *job.probes] if job.probes else [])
 
 
 def clear(folder: Path) -> None:

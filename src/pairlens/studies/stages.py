@@ -1,8 +1,12 @@
 """How far a job is, read from its run's folder alone: nothing else is kept, so any process can take over."""
 
+from collections.abc import Callable, Iterable
+from typing import Any
+
 import numpy as np
 
 from pairlens.errors import InputError
+from pairlens.kept import Probe
 from pairlens.record.run import Run
 from pairlens.report.read import column, undamaged
 from pairlens.studies.arms import Job
@@ -17,16 +21,27 @@ def stage_of(job: Job) -> str:
         return "train"
     run = Run.open(job.folder)
     if run.status.get("state") == "finished":
-        return "done" if measured(run, job) else "measure"
+        return "measure" if missing(run, job.baselines, job.probes) else "done"
     return "diverged" if diverged(run) else "resume"
 
 
-def measured(run: Run, job: Job) -> bool:
-    """Whether the finished encoder was measured, and raw pixels where they are asked for."""
-    result = undamaged(lambda: run.evaluation, None)
-    if result is None or result.get("test") is None or result.get("step") != run.status.get("step"):
-        return False
-    return not job.baselines or "pixels" in result["test"]
+def missing(run: Run, baselines: bool, probes: Iterable[Probe]) -> list[str]:
+    """What was not measured of the finished encoder, and of raw pixels where they are asked for: "accuracy", probes."""
+    least = "pixels" if baselines else "encoder"
+    accuracy, kept = (_of_last_step(run, read) for read in (lambda: run.evaluation, lambda: run.kept))
+    measured = kept.get("probes") or {}
+    results = {"accuracy": [accuracy.get("test") or {}], "rotation": [measured.get("rotation") or {}]}
+    if "factors" in measured:
+        results["factors"] = list(measured["factors"].values())
+    return [
+        name for name in ("accuracy", *probes) if name not in results or not all(least in one for one in results[name])
+    ]
+
+
+def _of_last_step(run: Run, read: Callable[[], dict[str, Any] | None]) -> dict[str, Any]:
+    """A result, if it is of the encoder that training ended with; else an empty one."""
+    result = undamaged(read, None)
+    return {} if result is None or result.get("step") != run.status.get("step") else result
 
 
 def diverged(run: Run) -> bool:

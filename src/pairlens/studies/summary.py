@@ -5,18 +5,27 @@ S seeds.
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
 
 from pairlens.clock import PHASES
 from pairlens.intervals import Estimate, interval
 from pairlens.record.run import Run
+from pairlens.report.kept import read_kept
 from pairlens.report.localised import box_files, read_found
-from pairlens.report.read import column
+from pairlens.report.read import column, undamaged
 from pairlens.studies.arms import Arm, Setting, Study, job
 from pairlens.studies.stages import stage_of
 from pairlens.views.boxes import QUANTILES, Refresh
+
+
+class Asked(NamedTuple):
+    """A quantity that features were asked for."""
+
+    name: str  # "4 rotations", "hue", ...
+    unit: str  # "%" of an accuracy, else "R2"
 
 
 @dataclass(frozen=True)
@@ -31,6 +40,8 @@ class Measured:
     minutes: float  # of training
     pixels: Mapping[str, float]  # "knn" and "linear" of raw pixels, where they were measured
     boxes: Refresh | None = None  # the last that were found while training
+    kept: Mapping[Asked, float] = field(default_factory=dict)  # what the encoder keeps, where that was measured
+    pixels_kept: Mapping[Asked, float] = field(default_factory=dict)  # and what raw pixels tell
 
     @property
     def covered(self) -> float:
@@ -56,6 +67,7 @@ class Row:
     runs: Mapping[int, Measured]  # by seed; those that are measured
     failed: tuple[int, ...]  # seeds without a result
     differences: Mapping[str, Estimate]  # of "knn" and "linear" to the reference, where two runs share a seed
+    kept_differences: Mapping[Asked, Estimate] = field(default_factory=dict)  # of what is kept, likewise
 
     @property
     def found_boxes(self) -> bool:
@@ -75,7 +87,8 @@ def summarise(study: Study, setting: Setting) -> list[Row]:
     for arm in study.arms:
         runs = measured[arm.label]
         failed = tuple(seed for seed in setting.seeds if seed not in runs)
-        rows.append(Row(arm, runs, failed, differences(runs, measured[arm.reference]) if arm.reference else {}))
+        others = measured[arm.reference] if arm.reference else {}
+        rows.append(Row(arm, runs, failed, differences(runs, others), differences_kept(runs, others)))
     return rows
 
 
@@ -96,6 +109,15 @@ def differences(runs: Mapping[int, Measured], others: Mapping[int, Measured]) ->
     }
 
 
+def differences_kept(runs: Mapping[int, Measured], others: Mapping[int, Measured]) -> dict[Asked, Estimate]:
+    """Mean difference of what is kept to another arm's, paired by seed, where both have it."""
+    found: dict[Asked, list[float]] = {}
+    for seed in runs.keys() & others.keys():
+        for quantity in runs[seed].kept.keys() & others[seed].kept.keys():
+            found.setdefault(quantity, []).append(runs[seed].kept[quantity] - others[seed].kept[quantity])
+    return {quantity: interval(values) for quantity, values in found.items()}
+
+
 def read(run: Run) -> Measured:
     """What one measured run came to."""
     test = (run.evaluation or {})["test"]
@@ -110,7 +132,21 @@ def read(run: Run) -> Measured:
         minutes=training_minutes(run),
         pixels=accuracy.get("pixels", {}),
         boxes=last_boxes(run),
+        kept=kept_of(run, "encoder"),
+        pixels_kept=kept_of(run, "pixels"),
     )
+
+
+def kept_of(run: Run, who: str) -> dict[Asked, float]:
+    """What read-outs tell from one contestant's features; nothing where it was not measured of the last step."""
+    found = undamaged(lambda: read_kept(run), None)
+    if found is None or found.step != run.status.get("step"):
+        return {}
+    return {
+        Asked(one.name, "%" if one.accuracy else "R2"): one.told[who].value
+        for one in found.quantities
+        if who in one.told
+    }
 
 
 def last_boxes(run: Run) -> Refresh | None:
