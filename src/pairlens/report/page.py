@@ -19,6 +19,7 @@ from pairlens.report.panels import (
     curves,
     distributions,
     gallery,
+    kept,
     neighbours,
     probes,
     run_table,
@@ -69,6 +70,7 @@ def _sections(opened: Sequence[Run], names: Sequence[str]) -> list[Section]:
             "The trained encoder should stand clearly above raw pixels and above the untrained encoder.",
             _accuracy(opened, names),
         ),
+        *_kept(opened, names),
         Section(
             "pairs",
             "Positive and negative pairs",
@@ -124,6 +126,14 @@ def _sections(opened: Sequence[Run], names: Sequence[str]) -> list[Section]:
         table = together(opened, names, run_table.compute, without_places(run_table.draw))
         found.insert(1, Section("runs", "Runs", text, table))
     return [Section(s.anchor, s.title, s.lead[:1].upper() + s.lead[1:], s.content) for s in found]
+
+
+def _kept(opened: Sequence[Run], names: Sequence[str]) -> list[Section]:
+    """What the encoders keep, where that was measured of one."""
+    if not any((run.folder / "kept.json").exists() for run in opened):
+        return []
+    lead = "Training teaches to ignore what views differ in. What a task needs, the features should still tell."
+    return [Section("kept", "What is kept", lead, together(opened, names, kept.compute, kept.draw))]
 
 
 def _localisation(opened: Sequence[Run], names: Sequence[str]) -> list[Section]:
