@@ -6,8 +6,7 @@ import torch
 from sklearn.linear_model import Ridge
 
 from pairlens.errors import InputError
-from pairlens.evaluate.linear import STRENGTHS
-from pairlens.evaluate.ridge import ridge
+from pairlens.evaluate.ridge import STRENGTHS, ridge
 
 
 def generator(seed=0):

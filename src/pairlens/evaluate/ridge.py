@@ -12,8 +12,11 @@ from torch import Tensor
 
 from pairlens.errors import InputError
 from pairlens.evaluate.features import finite
-from pairlens.evaluate.linear import FEW, STRENGTHS, held_out
+from pairlens.evaluate.linear import FEW, held_out
 from pairlens.evaluate.logistic import principal_axes
+
+STRENGTHS = tuple(10 ** (3 - half / 2) for half in range(19))
+"""L2 strengths that may be chosen: 1000, under which hardly more than the mean is said, down to 1e-6, two a decade."""
 
 
 @dataclass(frozen=True)
@@ -38,9 +41,9 @@ def ridge(
 ) -> Regression:
     """The linear layer on standardised features of least mean squared error + strength * squared weights.
 
-    Without a given strength, the one of least squared error on a random tenth of these (training) images is taken, of
-    those that `linear_solver` may choose from too, and the regression is made again on all images. More than 2 048
-    features are projected on their 512 leading principal axes first. It is solved in float64.
+    Without a given strength, the one of least squared error on a random tenth of these (training) images is taken, and
+    the regression is made again on all images. More than 2 048 features are projected on their 512 leading principal
+    axes first. It is solved in float64.
 
     Raises:
         InputError: there is no image, targets or features are not finite, or the strength is not positive.
