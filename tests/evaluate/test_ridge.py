@@ -57,6 +57,16 @@ def test_it_agrees_with_scikit_learn(strength):
     np.testing.assert_allclose(ours(features).numpy(), theirs, atol=5e-3 if strength < 1 else 1e-3)
 
 
+def test_fewer_images_than_features_are_solved_by_the_dual_problem():
+    features = torch.randn(20, 50, generator=generator(5), dtype=torch.float64)
+    targets = features[:, :2] + torch.randn(20, 2, generator=generator(6), dtype=torch.float64)
+    x = features.numpy()
+    z = (x - x.mean(0)) / x.std(0)
+    theirs = Ridge(alpha=20 * 0.3).fit(z, targets.numpy()).predict(z)
+    ours = ridge(features, targets, generator=generator(), strength=0.3)
+    np.testing.assert_allclose(ours(features).numpy(), theirs, atol=1e-9)
+
+
 def test_more_features_than_are_kept_are_projected():
     hidden, targets = data(200)
     features = hidden.double() @ torch.randn(6, 2100, generator=generator(4), dtype=torch.float64)

@@ -80,11 +80,16 @@ def _choose(points: Float[Tensor, "N R"], targets: Float[Tensor, "N K"], generat
 def _solve(
     points: Float[Tensor, "N R"], targets: Float[Tensor, "N K"], strengths: Iterable[float]
 ) -> Iterator[tuple[Float[Tensor, "R K"], Float[Tensor, "K"]]]:
-    """Weights and biases for one strength after the other, from one eigendecomposition of the points' covariance."""
+    """Weights and biases for one strength after the other, from one eigendecomposition.
+
+    It is that of the axes' covariances, or of the points' products where those are fewer (the dual problem).
+    """
     centre, mean = points.mean(0), targets.mean(0)
     moved = points - centre
-    variance, turn = torch.linalg.eigh(moved.T @ moved / len(points))
-    shared = turn.T @ (moved.T @ (targets - mean)) / len(points)
+    few = len(points) < points.shape[1]
+    variance, turn = torch.linalg.eigh((moved @ moved.T if few else moved.T @ moved) / len(points))
+    shared = turn.T @ (targets - mean if few else moved.T @ (targets - mean)) / len(points)
     for strength in strengths:
         weight = turn @ (shared / (variance.clamp(min=0) + strength)[:, None])
+        weight = moved.T @ weight if few else weight
         yield weight, mean - centre @ weight
