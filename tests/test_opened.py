@@ -14,7 +14,7 @@ from pairlens.errors import InputError
 from pairlens.evaluate.features import encode
 from pairlens.methods.looc import LooCSettings
 from pairlens.nets.encoders import make_encoder
-from pairlens.opened import IMAGENET, Opened, open_encoder
+from pairlens.opened import IMAGENET, Opened, open_encoder, untrained_like
 from pairlens.place import Place
 from pairlens.pretrain import pretrain, start_run
 from pairlens.recipes.general import looc
@@ -99,6 +99,20 @@ def test_the_network_of_a_nameless_file_is_found(tmp_path: Path, name: str, stem
     views = torch.randn(2, 3, 32, 32, generator=torch.Generator().manual_seed(4))
     with torch.no_grad():
         assert torch.allclose(opened.encoder(views), encoder(views), atol=1e-5)
+
+
+def test_the_same_network_without_training(run: Path, tmp_path: Path) -> None:
+    """Of a run, whose encoder has a last stage for each space, and of its bare file."""
+    shutil.copy(run / "encoder.safetensors", tmp_path / "some.safetensors")
+    for what in (run, tmp_path / "some.safetensors"):
+        opened = open_encoder(str(what), CPU)
+        made, again, other = (untrained_like(opened, seed).state_dict() for seed in (1, 1, 2))
+        trained = opened.encoder.state_dict()
+        assert {k: v.shape for k, v in made.items()} == {k: v.shape for k, v in trained.items()}
+        assert all(torch.equal(made[k], again[k]) for k in made)
+        first = next(k for k, v in made.items() if v.ndim == 4)
+        assert not torch.equal(made[first], trained[first])
+        assert not torch.equal(made[first], other[first])
 
 
 def test_what_cannot_be_opened_is_told(run: Path, tmp_path: Path) -> None:

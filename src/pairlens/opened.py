@@ -49,6 +49,8 @@ class Opened:
     place: Place
     heads: Mapping[str, nn.Module] = field(default_factory=dict)  # [B, C] -> [B, D] by space; none of a bare encoder
     run: Run | None = None  # that trained it, where that is known
+    network: Network = Network()  # its shape, ...
+    spaces: tuple[str, ...] = ("z",)  # ... for heads of these names
 
     def sight(self, progress: Callable[[int], None] = lambda images: None) -> Sight:
         """How this encoder is shown images."""
@@ -84,8 +86,9 @@ def open_encoder(
     if path.is_file():
         return _open_file(path, place, encoder, stem, size)
     if is_backbone(what) and what.partition("/")[0] in ("timm", "torchvision"):
-        made = _make(Network(encoder=what, weights=PRETRAINED if pretrained else None), size or 224, place)
-        return _opened(what, made, size or 224, _colours(made.encoder), place)
+        network = Network(encoder=what, weights=PRETRAINED if pretrained else None)
+        made = _make(network, size or 224, place)
+        return _opened(what, made, size or 224, _colours(made.encoder), place, network)
     raise InputError(
         f"there is no encoder {what}; give a run's folder, a .safetensors or .pth file, timm/NAME or torchvision/NAME"
     )
@@ -99,14 +102,26 @@ def open_run_encoder(run: Run, place: Place, *, size: int | None = None) -> Open
     """
     recipe, _ = recall(run)
     size = size or int(run.info["size"])
-    branch = _make(replace(recipe.network, weights=None), size, place, recipe.method.heads)
+    network, spaces = replace(recipe.network, weights=None), recipe.method.heads
+    branch = _make(network, size, place, spaces)
     step = load_trained(run, branch.encoder)
     saved = checkpoints(run.folder / "checkpoints")
     heads = weights_below(saved[-1] / "weights.safetensors", "online.heads.") if saved else {}
-    if saved and step_of(saved[-1]) == step and heads:
+    loaded = bool(saved and step_of(saved[-1]) == step and heads)
+    if loaded:
         _load_heads(branch, heads, saved[-1])
-        return _opened(str(run.folder), branch, size, recorded_colours(run), place, branch.heads, run)
-    return _opened(str(run.folder), branch, size, recorded_colours(run), place, run=run)
+    opened = _opened(str(run.folder), branch, size, recorded_colours(run), place, network, spaces)
+    return replace(opened, run=run, heads=dict(branch.heads.items()) if loaded else {})
+
+
+def untrained_like(opened: Opened, seed: int = 1) -> nn.Module:
+    """The same network at a random initialisation, on the same device, in eval mode: what is there without training.
+
+    An opened library's network without its weights has seed 0, and is another one.
+    """
+    branch = _make(replace(opened.network, weights=None), opened.size, opened.place, opened.spaces, seed)
+    encoder = branch.encoder.to(opened.place.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return encoder.eval().requires_grad_(False)
 
 
 def load_trained(run: Run, encoder: nn.Module) -> int:
@@ -145,14 +160,14 @@ def _open_file(path: Path, place: Place, encoder: str | None, stem: str | None, 
         size = size or seen
         made = _make(network, size, place, heads)
         load_encoder(path, made.encoder)
-        return _opened(str(path), made, size, colours, place)
+        return _opened(str(path), made, size, colours, place, network, heads)
     tensors = read_tensors(path)
     network = _network_of(path, tensors, encoder, stem)
     size = size or (STEMS[network.stem] if network.stem else 224)
     made = _make(network, size, place)
     inner = made.encoder.network if isinstance(made.encoder, Backbone) else made.encoder
     load_tensors(inner, tensors, str(path), network.encoder or "")
-    return _opened(str(path), made, size, _colours(made.encoder), place)
+    return _opened(str(path), made, size, _colours(made.encoder), place, network)
 
 
 def _about(path: Path) -> dict[str, Any] | None:
@@ -185,8 +200,8 @@ def _network_of(path: Path, tensors: Mapping[str, Tensor], encoder: str | None, 
     )
 
 
-def _make(network: Network, size: int, place: Place, heads: Sequence[str] = ("z",)) -> Branch:
-    return make_branch(network, place.precision, seeded(0, "weights", "cpu"), (size,), heads)
+def _make(network: Network, size: int, place: Place, heads: Sequence[str] = ("z",), seed: int = 0) -> Branch:
+    return make_branch(network, place.precision, seeded(seed, "weights", "cpu"), (size,), heads)
 
 
 def _load_heads(branch: Branch, heads: Mapping[str, Tensor], path: Path) -> None:
@@ -212,10 +227,10 @@ def _opened(
     size: int,
     colours: tuple[Tensor, Tensor],
     place: Place,
-    heads: nn.ModuleDict | None = None,
-    run: Run | None = None,
+    network: Network,
+    spaces: Sequence[str] = ("z",),
 ) -> Opened:
     made.to(place.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     made.eval().requires_grad_(False)
     mean, std = (colour.to(place.device) for colour in colours)
-    return Opened(name, made.encoder, size, mean, std, place, dict((heads or nn.ModuleDict()).items()), run)
+    return Opened(name, made.encoder, size, mean, std, place, network=network, spaces=tuple(spaces))
