@@ -1,13 +1,13 @@
 """What is kept: how well a linear layer tells turns and known factors from the features, beside the baselines."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from pairlens.record.run import Run
 from pairlens.report.html import Html, join, tag, user
 from pairlens.report.kept import TURNS, Kept, Quantity, Told, read_kept
 from pairlens.report.read import CONTESTANT_NAMES, Missing
-from pairlens.report.text import count, listed, percent
+from pairlens.report.text import count, percent
 
 SENTENCES = {
     TURNS: "By which quarter turn is the image turned? Training with turned views may cost this.",
@@ -53,34 +53,71 @@ def bars(found: Sequence[Kept], names: Sequence[str], places: Sequence[int], nam
 
 
 def draw(found: Sequence[Kept], names: Sequence[str], places: Sequence[int]) -> Html:
-    """In words what each run gained and lost, then bars, one chart a quantity."""
+    """In words what was gained and lost, by one run or by each beside the others; then bars, one chart a quantity."""
     quantities = dict.fromkeys(q.name for one in found for q in one.quantities)
     charts = [_chart(*bars(found, names, places, name), len(found) > 1) for name in quantities]
-    said = [_words(one, name if len(found) > 1 else None) for one, name in zip(found, names, strict=True)]
+    if len(found) == 1:
+        said = [_words(verdict(found[0]), HEADS)]
+    else:
+        said = [
+            join([tag("h3", {}, user(name)), _words(compared(found, names, i), BESIDE)]) for i, name in enumerate(names)
+        ]
     return join([*said, tag("div", {"class": "charts"}, *charts), tag("p", {"class": "aside"}, _note(found[0]))])
 
 
-def verdict(kept: Kept) -> dict[str, list[Quantity]]:
+Fates = dict[str, list[Html]]
+"""What became of quantities: a kind of fate, and the quantities that it befell, in words."""
+
+
+def verdict(kept: Kept) -> Fates:
     """The quantities by what became of them: "gained", "lost", "same" and "blind".
 
     Gained is what is told better than by the better baseline, lost what is told worse, by more than two standard errors
     of the difference; blind, what is told no better than by chance, by two of the encoder's. Without baselines all that
     is told is "told".
     """
-    found: dict[str, list[Quantity]] = {}
+    found: Fates = {}
     for quantity in kept.quantities:
         encoder = quantity.told["encoder"]
-        others = [told for who, told in quantity.told.items() if who != "encoder"]
-        best = max(others, key=lambda told: told.value, default=None)
+        others = {CONTESTANT_NAMES[who]: told for who, told in quantity.told.items() if who != "encoder"}
+        best = max(others, key=lambda who: others[who].value, default=None)
         if encoder.value - quantity.chance <= 2 * encoder.error:
-            kind = "blind"
+            found.setdefault("blind", []).append(user(quantity.name))
         elif best is None:
-            kind = "told"
+            found.setdefault("told", []).append(user(quantity.name))
+        elif (sign := _differs(encoder, others[best])) < 0:
+            found.setdefault("lost", []).append(_less(quantity, encoder, best, others[best]))
         else:
-            more, least = encoder.value - best.value, 2 * (encoder.error**2 + best.error**2) ** 0.5
-            kind = "gained" if more > least else "lost" if more < -least else "same"
-        found.setdefault(kind, []).append(quantity)
+            found.setdefault("gained" if sign > 0 else "same", []).append(user(quantity.name))
     return found
+
+
+def compared(found: Sequence[Kept], names: Sequence[str], place: int) -> Fates:
+    """The quantities of one of several runs: "best" where no other run tells it better, by two standard errors of the
+    difference, else "worse"; and those that are "lost" and "blind" as alone.
+    """
+    alone = verdict(found[place])
+    fates: Fates = {}
+    for quantity in found[place].quantities:
+        others = {
+            name: q.told["encoder"]
+            for i, (one, name) in enumerate(zip(found, names, strict=True))
+            for q in one.quantities
+            if i != place and q.name == quantity.name
+        }
+        best = max(others, key=lambda name: others[name].value, default=None)
+        encoder = quantity.told["encoder"]
+        if best is not None and _differs(encoder, others[best]) < 0:
+            fates.setdefault("worse", []).append(_less(quantity, encoder, best, others[best]))
+        elif best is not None:
+            fates.setdefault("best", []).append(user(quantity.name))
+    return fates | {kind: alone[kind] for kind in ("lost", "blind") if kind in alone}
+
+
+def _differs(one: Told, other: Told) -> int:
+    """The sign of a difference of more than two standard errors, else 0."""
+    more, least = one.value - other.value, 2 * (one.error**2 + other.error**2) ** 0.5
+    return int(more > least) - int(more < -least)
 
 
 HEADS = {
@@ -90,27 +127,32 @@ HEADS = {
     "blind": ("Blind", "told no better than by chance"),
     "told": ("Told", "better than by chance"),
 }
+BESIDE = {
+    "best": ("As well as any", "no other of these runs tells it clearly better"),
+    "worse": ("Worse", "another of these runs tells it better"),
+    "lost": HEADS["lost"],
+    "blind": HEADS["blind"],
+}
 
 
-def _words(kept: Kept, name: str | None) -> Html:
-    """What became of each quantity, in a sentence for each fate."""
-    of = verdict(kept)
+def _words(fates: Fates, heads: Mapping[str, tuple[str, str]]) -> Html:
+    """A sentence for each fate."""
     lines = []
-    for kind, (head, means) in HEADS.items():
-        if kind in of:
-            told = listed([_told(quantity, kind) for quantity in of[kind]])
-            lines.append(tag("li", {}, tag("b", {}, head), f", {means}: {told}."))
-    title = None if name is None else tag("h3", {}, user(name))
-    return join([title, tag("ul", {"class": "fates"}, *lines)])
+    for kind, (head, means) in heads.items():
+        if told := fates.get(kind):
+            parts = [part for i, one in enumerate(told) for part in (_between(i, len(told)), one)]
+            lines.append(tag("li", {}, tag("b", {}, head), f", {means}: ", *parts, "."))
+    return tag("ul", {"class": "fates"}, *lines)
 
 
-def _told(quantity: Quantity, kind: str) -> str:
-    """A quantity and, where it was lost, how much of it."""
-    if kind != "lost":
-        return quantity.name
-    best = max((who for who in quantity.told if who != "encoder"), key=lambda who: quantity.told[who].value)
-    now, before = (_value(quantity, quantity.told[who].value) for who in ("encoder", best))
-    return f"{quantity.name} ({now}, {CONTESTANT_NAMES[best]} {before})"
+def _between(place: int, of: int) -> str:
+    return "" if place == 0 else " and " if place == of - 1 else ", "
+
+
+def _less(quantity: Quantity, told: Told, better: str, others: Told) -> Html:
+    """A quantity, how well it is told, and by whom better."""
+    values = (_value(quantity, one.value) for one in (told, others))
+    return join([user(quantity.name), f" ({next(values)}; ", user(better), f" {next(values)})"])
 
 
 def _chart(quantity: Quantity, rows: Sequence[Bar], several: bool) -> Html:
