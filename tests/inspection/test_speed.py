@@ -14,8 +14,9 @@ from pairlens.data.photographs import Rectangles
 from pairlens.inspection import speed
 from pairlens.inspection.advice import advise, at
 from pairlens.inspection.speed import Speed, measure
+from pairlens.methods.looc import LooCSettings
 from pairlens.recipes import RECIPES
-from pairlens.recipes.general import random
+from pairlens.recipes.general import looc, random
 from pairlens.settings import Network, Optimisation, Views
 
 
@@ -170,11 +171,22 @@ def test_what_trains_nothing_has_views_alone(source: Source) -> None:
     assert advise(found) is None
 
 
+def test_a_step_that_asks_what_was_drawn_can_be_measured(source: Source) -> None:
+    """LooC may drop negatives by what both views were turned by."""
+    recipe = looc(
+        method=LooCSettings(mask_coincident=True),
+        network=Network(encoder="resnet8w", hidden=16, dim=8),
+        views=Views(size=16, rotation=0.5),
+        optimisation=Optimisation(batch=8, epochs=2),
+    )
+    assert measure(made(source, recipe), 0.01).encoder[1] > 0
+
+
 @pytest.mark.parametrize("name", sorted(name for name in RECIPES if "." not in name and name != "random"))
 def test_a_step_of_every_method_can_be_measured(source: Source, name: str) -> None:
     recipe = RECIPES[name](
         network=Network(encoder="resnet8w", hidden=16, dim=8),
-        views=Views(size=16),
+        views=Views(size=16, rotation=0.5),  # which LooC must be able to leave out
         optimisation=Optimisation(batch=8, epochs=2),
     )
     assert measure(made(source, recipe), 0.01).encoder[1] > 0

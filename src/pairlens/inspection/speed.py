@@ -171,7 +171,8 @@ def _batch(subject: Subject, batch: int) -> tuple[Mapping[str, ViewParams], Mapp
     params = subject.drawn(index, generator)
     pixels = t.loader.ask(index, {name: (p.crop, p.size or t.size) for name, p in params.items()})()
     sizes = subject.images.sizes[index]
-    return params, pixels, Draw(index, sizes, max(0, t.epochs - 1), max(0, t.steps - 1), generator, t.features)
+    end = Draw(index, sizes, max(0, t.epochs - 1), max(0, t.steps - 1), generator, t.features, drawn=params)
+    return params, pixels, end
 
 
 def _render(subject: Subject, params: Mapping[str, ViewParams], pixels: Mapping[str, Tensor], *, cut: bool) -> None:
