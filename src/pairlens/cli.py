@@ -1,4 +1,4 @@
-"""The command line: `pairlens inspect | train | recipes | resume | evaluate | report | study | data`.
+"""The command line: `pairlens COMMAND`, each of which `USAGE` names.
 
 Exit codes: 0 done, 1 a defect of ours, 2 input that cannot be used, 130 interrupted (Ctrl-C), 143 terminated.
 """
@@ -16,6 +16,8 @@ pairlens: contrastive pretraining on images that shows its positive and negative
   pairlens recipes [NAME]   what can be trained: all methods with their numbers, or one with its arguments
   pairlens resume RUN       go on with an interrupted run, bit for bit
   pairlens evaluate RUN     kNN and linear accuracy against two baselines, and the run's report
+  pairlens invert WHAT...   images made anew from an encoder's features: what it keeps of them before and after its head
+  pairlens shift WHAT...    whether weak and strong augmentation move images to other classes, in an encoder's features
   pairlens report RUN...    one self-contained page about one run, or several compared
   pairlens study SOURCE     a paper's table in miniature: every arm trained, measured and set beside the paper's figures
   pairlens data cifar10     put CIFAR-10 on disk
@@ -53,10 +55,10 @@ def run(argv: list[str]) -> int:
 
 def _command(name: str) -> Callable[[list[str]], int]:
     """The function of a command; torch is imported only now, so that help and mistakes answer at once."""
-    names = ("inspect", "train", "recipes", "resume", "evaluate", "report", "study", "data")
+    names = ("inspect", "train", "recipes", "resume", "evaluate", "invert", "shift", "report", "study", "data")
     if name not in names:
         raise InputError(f"there is no command {name!r}; use one of {', '.join(names)}")
-    from pairlens import commands, inspect_command, study_command
+    from pairlens import commands, inspect_command, invert_command, shift_command, study_command
 
     functions = (
         inspect_command.inspect,
@@ -64,6 +66,8 @@ def _command(name: str) -> Callable[[list[str]], int]:
         commands.recipes,
         commands.resume,
         commands.evaluate,
+        invert_command.invert,
+        shift_command.shift,
         commands.report,
         study_command.study,
         commands.data,

@@ -69,3 +69,10 @@ def mlp_head(
     if output_norm:
         last.append(norm(dim, affine=False))
     return nn.Sequential(*modules, *last)
+
+
+def hidden_layers(head: nn.Module) -> nn.Module | None:
+    """A head up to its last linear layer, [B, F] -> [B, hidden]; None where it has but one, or none."""
+    leaves = [module for module in head.modules() if next(module.children(), None) is None]
+    linears = [place for place, module in enumerate(leaves) if isinstance(module, nn.Linear)]
+    return nn.Sequential(*leaves[: linears[-1]]) if len(linears) > 1 else None

@@ -5,6 +5,7 @@ Escaping is its first wall against hostile text, a policy that lets only these v
 
 import base64
 import hashlib
+import json
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -86,6 +87,24 @@ def check_output(output: Path, what: str = "page") -> None:
         raise InputError(f"the {what} cannot be written to {output} ({why}); give another file with --output")
     if other:
         raise InputError(f"{output} is there and is no page, so it is not replaced; give another file with --output")
+
+
+def check_record(output: Path, kind: str) -> Path:
+    """The `.json` beside a page, which holds its numbers and says that it is of this kind; nothing is made yet.
+
+    Raises:
+        InputError: the page itself has the ending of a file beside it, or something else stands there.
+    """
+    path = Path(output).with_suffix(".json")
+    if Path(output).suffix in (".json", ".npz", ".safetensors"):
+        raise InputError(f"the page {output} would be named like a file beside it; give a name that ends in .html")
+    try:
+        ours = not path.exists() or json.loads(path.read_text(encoding="utf-8")).get("kind") == kind
+    except (OSError, ValueError, AttributeError):
+        ours = False
+    if not ours:
+        raise InputError(f"{path} is there and is no {kind} of ours, so it is not replaced; give another --output")
+    return path
 
 
 def _is_page(path: Path) -> bool:
