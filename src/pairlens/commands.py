@@ -23,7 +23,7 @@ from pairlens.reopen import reopen_run
 from pairlens.report.page import write_report
 from pairlens.settings import Machine
 
-Probe = Literal["accuracy", "rotation", "factors"]
+Probe = Literal["accuracy", "rotation", "factors", "spaces", "few_shot"]
 """What `pairlens evaluate` can measure."""
 
 EXIT = {"finished": 0, "interrupted": 128 + signal.SIGINT, "terminated": 128 + signal.SIGTERM}
@@ -163,7 +163,9 @@ def evaluate(argv: list[str]) -> int:
             run: the run's folder.
             probes: what to measure: accuracy; rotation (how well a linear layer tells by which quarter turn an image
                 is turned: what training with turned views may cost); factors (how well it tells hue, position,
-                texture, ... where they are known, as of scenes). What was measured before stays in the report.
+                texture, ... where they are known, as of scenes); spaces (all that of each embedding space and of every
+                set of them, what its neighbours share, and where right answers come from); few_shot (accuracy with 5
+                and 10 labelled images of each class). What was measured before stays in the report.
             solver: of the linear read-out: lbfgs (seconds), or sgd (the papers' protocol: slow, for every image is
                 cropped, flipped and encoded anew in each epoch).
             linear_epochs: of sgd; fewer than the papers' 100 take less time.
@@ -173,7 +175,9 @@ def evaluate(argv: list[str]) -> int:
                 classes is in them, against how far apart they are (for runs with boxes).
         """
         from pairlens.assess import assess, table
+        from pairlens.few_shot import few_shot_table, measure_few_shot
         from pairlens.kept import PROBES, kept_table, measure_kept
+        from pairlens.spaces import measure_spaces, spaces_table
 
         if "accuracy" not in probes and (classifier is not None or solver != "lbfgs" or linear_epochs != 100):
             raise InputError(
@@ -181,13 +185,17 @@ def evaluate(argv: list[str]) -> int:
                 "accuracy to --probes, or leave them out"
             )
         with Console() as console:
-            how: dict[str, Any] = {"seed": seed, "baselines": baselines, "say": console.say}
-            how |= {"progress": console.advance}
+            how: dict[str, Any] = {"seed": seed, "say": console.say, "progress": console.advance}
+            beside = how | {"baselines": baselines}
             if "accuracy" in probes:
-                result = assess(Run.open(run), solver=solver, epochs=linear_epochs, classifier=classifier, **how)
+                result = assess(Run.open(run), solver=solver, epochs=linear_epochs, classifier=classifier, **beside)
                 console.say(table(result))
             if keeping := tuple(name for name in PROBES if name in probes):
-                console.say(kept_table(measure_kept(Run.open(run), probes=keeping, **how)))
+                console.say(kept_table(measure_kept(Run.open(run), probes=keeping, **beside)))
+            if "spaces" in probes:
+                console.say(spaces_table(measure_spaces(Run.open(run), **how)))
+            if "few_shot" in probes:
+                console.say(few_shot_table(measure_few_shot(Run.open(run), **how)))
             page = write_report([Run.open(run)], run / "report.html")
             console.say(f"report: {page}")
             return 0

@@ -16,6 +16,8 @@ evaluation.json     what `pairlens evaluate` found
 neighbours.npz      nearest neighbours of some test images, for the report
 semantics.json      what a classifier makes of the run's crops (`pairlens evaluate --classifier`)
 kept.json           what the encoder keeps of rotation and known factors (`pairlens evaluate --probes`)
+spaces.json         what each embedding space tells; spaces.npz: pictures to it (`pairlens evaluate --probes spaces`)
+few_shot.json       accuracies with a few labelled images of each class (`pairlens evaluate --probes few_shot`)
 
 A run that was observed in somebody else's loop (`observed.py`) says `"observed": true` in its run.json, which is
 written again when there are more negatives than before. Beside it lie status.json, events.jsonl, statistics.npy and
@@ -110,6 +112,18 @@ class Run:
     def kept(self) -> dict[str, Any] | None:
         """kept.json, where it was probed what the encoder keeps."""
         path = self.folder / "kept.json"
+        return _json(path) if path.exists() else None
+
+    @cached_property
+    def told_by_space(self) -> dict[str, Any] | None:
+        """spaces.json, where the embedding spaces were read out."""
+        path = self.folder / "spaces.json"
+        return _json(path) if path.exists() else None
+
+    @cached_property
+    def few_shot(self) -> dict[str, Any] | None:
+        """few_shot.json, where it was classified with a few images of each class."""
+        path = self.folder / "few_shot.json"
         return _json(path) if path.exists() else None
 
     @cached_property
