@@ -16,6 +16,7 @@ pairlens: contrastive pretraining on images that shows its positive and negative
   pairlens recipes [NAME]   what can be trained: all methods with their numbers, or one with its arguments
   pairlens resume RUN       go on with an interrupted run, bit for bit
   pairlens evaluate RUN     kNN and linear accuracy against two baselines, and the run's report
+  pairlens probe WHAT...    what any encoder is blind to and what it keeps: a run's, timm's, torchvision's, or a file
   pairlens invert WHAT...   images made anew from an encoder's features: what it keeps of them before and after its head
   pairlens shift WHAT...    whether weak and strong augmentation move images to other classes, in an encoder's features
   pairlens report RUN...    one self-contained page about one run, or several compared
@@ -55,10 +56,10 @@ def run(argv: list[str]) -> int:
 
 def _command(name: str) -> Callable[[list[str]], int]:
     """The function of a command; torch is imported only now, so that help and mistakes answer at once."""
-    names = ("inspect", "train", "recipes", "resume", "evaluate", "invert", "shift", "report", "study", "data")
+    names = ("inspect", "train", "recipes", "resume", "evaluate", "probe", "invert", "shift", "report", "study", "data")
     if name not in names:
         raise InputError(f"there is no command {name!r}; use one of {', '.join(names)}")
-    from pairlens import commands, inspect_command, invert_command, shift_command, study_command
+    from pairlens import commands, inspect_command, invert_command, probe_command, shift_command, study_command
 
     functions = (
         inspect_command.inspect,
@@ -66,6 +67,7 @@ def _command(name: str) -> Callable[[list[str]], int]:
         commands.recipes,
         commands.resume,
         commands.evaluate,
+        probe_command.probe,
         invert_command.invert,
         shift_command.shift,
         commands.report,

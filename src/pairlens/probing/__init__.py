@@ -1,0 +1,1 @@
+"""The probe: what any encoder is blind to and what it keeps, measured, judged, and put on a page."""

@@ -1,0 +1,170 @@
+"""What is probed: encoders, and the images that they are shown.
+
+N images.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Int64
+from torch import Tensor
+
+from pairlens.data.images import ImageSet, Source
+from pairlens.data.photographs import Photographs
+from pairlens.data.sources import open_source
+from pairlens.data.styles import mix_spectra
+from pairlens.errors import InputError
+from pairlens.evaluate.parts import Part, whole
+from pairlens.opened import Opened, open_encoder
+from pairlens.place import Place
+from pairlens.record.run import Run
+from pairlens.reopen import open_run_source
+from pairlens.report.text import unique_names
+
+MOST, LEAST = 1600, 320
+"""Images that are looked at by default: so many of up to 64 px on a CPU, as few of large ones, which take longer."""
+
+FEWEST = 40
+"""Fewer images tell nothing."""
+
+STYLES, AMONG, CHUNK = 3, 64, 64
+"""Textures that all images are given, images of which the most textured ones give them, and images at a time."""
+
+Say = Callable[[str], None]
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class Subject:
+    """Encoders and images, ready to be probed."""
+
+    encoders: tuple[Opened, ...]
+    names: tuple[str, ...]  # the encoders', short and different
+    source: str
+    which: str  # of its images: "test" or "training"
+    part: Part  # in random order
+    seed: int
+
+
+def open_subject(
+    what: Sequence[str],
+    place: Place,
+    *,
+    on: str | None = None,
+    encoder: str | None = None,
+    stem: str | None = None,
+    size: int | None = None,
+    pretrained: bool = True,
+    images: int | None = None,
+    seed: int = 0,
+    say: Say = lambda text: None,
+    progress: Progress = lambda done, total: None,
+) -> Subject:
+    """Open encoders, then images: test images where there are any, since training images may be known by heart.
+
+    Args:
+        what: encoders, each as `open_encoder` takes it; so are `encoder`, `stem`, `size` and `pretrained`.
+        place: where to compute.
+        on: where the images come from; None takes the runs' own.
+        encoder: see above.
+        stem: see above.
+        size: see above.
+        pretrained: see above.
+        images: how many to look at; None chooses by the views' size and the machine.
+        seed: chooses the images.
+        say: told in a sentence what was found.
+        progress: told how many files of how many are decoded.
+
+    Raises:
+        InputError: something cannot be opened, no images are named, or they are too few.
+    """
+    if images is not None and images < FEWEST:
+        raise InputError(f"{images} images are too few to tell anything by; look at {FEWEST} at least")
+    made = [open_encoder(name, place, encoder=encoder, stem=stem, size=size, pretrained=pretrained) for name in what]
+    if not made:
+        raise InputError("there is no encoder to probe; name a run's folder, timm/NAME, torchvision/NAME or a file")
+    largest = max(one.size for one in made)
+    source = _of_runs(made, say, progress) if on is None else _named(on, largest, seed, say, progress)
+    which, shown = "training", source.train
+    if source.test is not None and len(source.test) >= FEWEST:
+        which, shown = "test", source.test
+    if len(shown) < FEWEST:
+        raise InputError(f"{source.name} holds {len(shown)} images, and the probe needs {FEWEST} at least")
+    count = min(len(shown), images or usual_images(largest, place))
+    if images is not None and images > len(shown):
+        say(f"{source.name} holds {len(shown):,} {which} images; all of them are looked at")
+    index = torch.randperm(len(shown), generator=torch.Generator().manual_seed(seed))[:count]
+    part = whole(with_textures(_copied(shown, index, progress)))
+    return Subject(tuple(made), _names(what), source.name, which, part, seed)
+
+
+def usual_images(size: int, place: Place) -> int:
+    """As many images as take a minute or a few: all of them on a GPU, fewer of large views on a CPU."""
+    return MOST if place.device.type == "cuda" else max(LEAST, min(MOST, round(MOST * (64 / size) ** 2)))
+
+
+def _of_runs(made: Sequence[Opened], say: Say, progress: Progress) -> Source:
+    runs = [one.run for one in made if one.run is not None]
+    if not runs:
+        raise InputError(
+            "these encoders do not say which images they are for; name some with --on (a folder of images, a data "
+            "set's folder, a .npy or .npz file, or scenes)"
+        )
+    if len({_images(run) for run in runs}) > 1:
+        raise InputError(
+            f"the runs were trained on different images ({' and '.join(sorted({r.call['source'] for r in runs}))}); "
+            "name those to compare them on with --on"
+        )
+    return open_run_source(runs[0], say, progress)
+
+
+def _images(run: Run) -> tuple[str, ...]:
+    """What makes two runs' images the same."""
+    data = run.info.get("data", {})
+    return str(data.get("fingerprint") or run.call["source"]), str(data.get("side")), str(data.get("train"))
+
+
+def _named(on: str, view: int, seed: int, say: Say, progress: Progress) -> Source:
+    return open_source(on, view=view, seed=seed, say=say, progress=progress)
+
+
+def with_textures(images: ImageSet) -> ImageSet:
+    """The images with copies in the textures of three of them, the same three for all; not neural (`mix_spectra`).
+
+    Copies that a training makes take the texture of another picture for each image, of which nobody could tell the
+    number; these are apart from them. They are the three images of most texture: they vary most about their blurred
+    selves.
+    """
+    pixels = images.pixels
+    assert isinstance(pixels, Tensor)
+    few = pixels[:AMONG].float().mean(1, keepdim=True)
+    fine = (few - F.avg_pool2d(few, 5, 1, 2, count_include_pad=False)).flatten(1).std(1)
+    styles = fine.topk(min(STYLES, len(few))).indices
+    copies = [
+        torch.cat([mix_spectra(some, pixels[style].expand_as(some)) for some in pixels.split(CHUNK)])
+        for style in styles.tolist()
+    ]
+    return replace(images, styles=torch.stack(copies))
+
+
+def _copied(images: ImageSet, index: Int64[Tensor, "N"], progress: Progress) -> ImageSet:
+    """Some images, their pixels in memory: each is altered some forty times."""
+    rows = replace(images, styles=None).rows(index)
+    if not isinstance(images.pixels, Photographs):
+        return rows
+    pixels = []
+    for some in index.split(CHUNK):
+        pixels.append(images.pixels[some])
+        progress(sum(map(len, pixels)), len(index))
+    return replace(rows, pixels=torch.cat(pixels))
+
+
+def _names(what: Sequence[str]) -> tuple[str, ...]:
+    """Runs and files by the end of their path, as much of it as tells them apart; libraries' networks as they are."""
+    paths = [Path(name).expanduser() for name in what]
+    there = [path for path in paths if path.exists()]
+    short = dict(zip(map(str, there), unique_names(there), strict=True))
+    return tuple(short.get(str(path), name) for path, name in zip(paths, what, strict=True))
