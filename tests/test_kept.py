@@ -142,12 +142,14 @@ def test_the_lines_for_the_terminal() -> None:
 
     turns = {"measure": "accuracy", "chance": 0.25, **told(encoder=0.5, random=0.4, pixels=0.3)}
     hue = {"measure": "r2", "chance": 0.0, **told(encoder=-0.125)}
-    probes = {"rotation": turns, "factors": {"hue": hue}, "skipped": {"original": "it names images"}}
+    factors = {"hue": hue, "rotation": {**hue, **told(encoder=0.5)}}
+    probes = {"rotation": turns, "factors": factors, "skipped": {"original": "it names images"}}
     text = kept_table({"data": {"test": 1200}, "probes": probes, "training_seed": 4, "seed": 3})
-    first, head, turned, colour, skipped, seeds = text.splitlines()
+    first, head, turned, colour, lean, skipped, seeds = text.splitlines()
     assert first.endswith("on 1,200 test images")
     assert head.split() == ["trained", "encoder", "untrained", "encoder", "raw", "pixels", "by", "chance"]
     assert turned.split()[-5:] == ["accuracy", "50.0%", "40.0%", "30.0%", "25.0%"]
+    assert (turned.split()[:2], lean.split()[0]) == (["4", "rotations"], "lean")
     assert colour.split() == ["hue", "R2", "-0.125", "\u2013", "\u2013", "0"]
     assert turned.index("50.0%") + 5 == colour.index("-0.125") + 6
     assert skipped == "  original: not asked for, it names images"

@@ -29,6 +29,9 @@ Progress = Callable[[str, int, int], None]
 Probe = Literal["rotation", "factors"]
 PROBES: tuple[Probe, ...] = get_args(Probe)
 NONE = "\u2013"
+CALLED = {"rotation": "lean"}
+"""What the report, too, calls the factor that has the name of the rotation task."""
+
 MEASURES = {"accuracy": "accuracy", "r2": "R2"}
 
 
@@ -163,8 +166,8 @@ def _result(told: Mapping[str, Told]) -> dict[str, Any]:
 def kept_table(result: Mapping[str, Any]) -> str:
     """What was measured as lines for a terminal."""
     probes = result["probes"]
-    rows = [("by which quarter turn", probes["rotation"])] if "rotation" in probes else []
-    rows += probes.get("factors", {}).items()
+    rows = [("4 rotations", probes["rotation"])] if "rotation" in probes else []
+    rows += [(CALLED.get(name, name), one) for name, one in probes.get("factors", {}).items()]
     lines = [f"what a linear layer tells from the features, on {result['data']['test']:,} test images"]
     who = [one for one in NAMES if any(one in row for _, row in rows)]
     lines.append(f"  {'':21} {'':9}" + "".join(f" {NAMES[one]:>18}" for one in who) + "   by chance")
