@@ -156,12 +156,14 @@ def invert_all(asked: Asked, store: Store, progress: Progress = lambda what, don
     todo = parts(asked)
     missing = [part for part in todo if part.key not in store]
     steps, done, began = asked.prior.iterations, 0, time.monotonic()
+    restored: int | None = None  # steps of the first part that an earlier call made
     others: dict[str, Tensor] = {}  # features of the references, of one contestant at a time
     for part in missing:
 
         def tell(step: int, part: Part = part, done: int = done) -> None:
-            now = time.monotonic()
-            rate = max(1, done + step) / max(1e-9, now - began)
+            nonlocal restored
+            restored = step if restored is None else restored
+            rate = max(1, done + step - restored) / max(1e-9, time.monotonic() - began)
             left = (steps * len(missing) - done - step) / rate
             detail = f"{part.contestant.label}  {rate:,.1f} iterations/s  {duration(left)} left"
             progress("inverting", done + step, steps * len(missing), detail)
@@ -209,7 +211,8 @@ def _invert(
     state = store.left_off(part.key)
     if state is not None:
         inverting.restore(state)
-    told = 0.0
+    tell(inverting.done)
+    told = time.monotonic()
     while inverting.done < asked.prior.iterations:
         inverting.step()
         store.under_way(part.key, inverting.state)
