@@ -40,8 +40,8 @@ NOTES = (
 
 SCENES = (
     "A quarter turn of scenes is no lean: digits lean by at most 20 degrees either way, and are then turned. 100 % is "
-    "out of reach: a 6 upside down is a 9, and 0, 1 and 8 look much the same; digits are taller than wide, so upright "
-    "is easily told from lying.",
+    "out of reach: 0, 1 and 8 look much the same upside down, and a 6 may be a 9. Upright is easily told from "
+    "lying, for digits are taller than wide: what invariance to rotation costs is mostly which end is up.",
     "Class, texture: accuracy (textures are five and faint). Hue of the digit: R2 of its cosine and sine. Lean in "
     "degrees, position of the digit (centre, x and y) and size (root of its box's area): R2 of ridge regression, 0 "
     "where nothing is told. Class is told as the column linear tells it.",
