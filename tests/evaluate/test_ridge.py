@@ -91,6 +91,25 @@ def test_the_strength_is_that_of_least_error_on_a_held_out_tenth(noise):
     assert ridge(features, targets, generator=generator(3)).strength == STRENGTHS[int(np.argmin(errors))]
 
 
+@pytest.mark.parametrize(("count", "width"), [(40, 6), (20, 30)])
+def test_the_strength_is_that_of_least_error_on_images_left_out_one_by_one(count, width):
+    features = torch.randn(count, width, generator=generator(5), dtype=torch.float64)
+    targets = features[:, :2] + 2 * torch.randn(count, 2, generator=generator(6), dtype=torch.float64)
+    z = features.numpy()
+    z, y = (z - z.mean(0)) / z.std(0), targets.numpy()
+    errors = []
+    for strength in STRENGTHS:
+        missed = 0.0
+        for i in range(count):
+            others = [j for j in range(count) if j != i]
+            model = Ridge(alpha=strength * count).fit(z[others], y[others])
+            missed += ((model.predict(z[i : i + 1]) - y[i]) ** 2).sum()
+        errors.append(missed)
+    assert 0 < int(np.argmin(errors)) < len(STRENGTHS) - 1
+    found = ridge(features, targets, generator=generator(), leave_one_out=True)
+    assert found.strength == STRENGTHS[int(np.argmin(errors))]
+
+
 @pytest.mark.usefixtures("unchecked")
 def test_what_cannot_be_regressed_is_refused():
     features, targets = data(30)

@@ -37,7 +37,7 @@ def test_what_training_took_is_named_with_the_command() -> None:
     found = advice(MOCO, hue="blind", rotation="blind")
     assert found.worth
     assert "is blind to colour and rotation, because its training draws colour and rotation anew" in found.sentence
-    assert "birds, flowers" in found.sentence
+    assert found.sentence.startswith("Yes, if your task needs colour (telling birds, flowers, signals")
     assert found.command == "pairlens train 'my photos' --recipe looc --designated color rotation"
 
 

@@ -202,7 +202,7 @@ def _told(
     if classes:
         known, asked = known[:, 0].long(), asked[:, 0].long()
         return tell_class(features[fit], known, features[test], asked, classes=classes, generator=generator)
-    return tell_numbers(features[fit], known, features[test], asked, generator=generator)
+    return tell_numbers(features[fit], known, features[test], asked, generator=generator, leave_one_out=True)
 
 
 def _features(

@@ -70,16 +70,18 @@ def tell_numbers(
     asked: Float[Tensor, "M K"],
     *,
     generator: torch.Generator,
+    leave_one_out: bool = False,
 ) -> Told:
     """R2 of ridge regression on other images; chance, 0, is always saying the test images' mean.
 
     R2 is 1 - squared errors / squared distances from the mean, both summed over the K numbers, so that numbers of one
-    unit count by how much they vary. It is below 0 where the read-out is worse than the mean.
+    unit count by how much they vary. It is below 0 where the read-out is worse than the mean. `leave_one_out` is that
+    of `ridge`.
 
     Raises:
         InputError: features or numbers are not finite.
     """
-    fit = ridge(fitted, known, generator=generator)
+    fit = ridge(fitted, known, generator=generator, leave_one_out=leave_one_out)
     asked = asked.to(fitted.device, torch.float64)
     wrong = (fit(finite(tested)).double() - asked).square().sum(1)
     spread = (asked - asked.mean(0)).square().sum(1)

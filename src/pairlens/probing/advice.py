@@ -104,9 +104,9 @@ def command_for(groups: Sequence[str], training: Training | None, source: str) -
 
 
 def _why(wanted: Sequence[str], lost: Sequence[str], training: Training | None, verdicts: Mapping[str, Verdict]) -> str:
-    needs = listed([_needs(g, verdicts) for g in wanted]).replace(", and ", " and ")
+    needs = " or ".join(f"{NOUNS[g]} ({_needs(g, verdicts)})" for g in wanted)
     state = "is blind to" if all(g in lost for g in wanted) else "has lost some or all of"
-    said = f"Yes, if your task is about {needs}: this encoder {state} {_nouns(wanted)}"
+    said = f"Yes, if your task needs {needs}: this encoder {state} {_nouns(wanted)}"
     if training is None:
         return f"{said}, whatever it was trained with. LooC keeps each in a space of its own."
     taught = [g for g in wanted if g in training.varied]
