@@ -13,6 +13,7 @@ from pairlens.evaluate.spaces import (
     Task,
     beside,
     beside_evenly,
+    of_one_scale,
     read_spaces,
     sets_of,
     space_readers,
@@ -84,6 +85,15 @@ def test_cosines_beside_each_other_are_means_whatever_the_scale() -> None:
     cosine = torch.cosine_similarity(joined[:, None], joined[None], dim=2)
     each = [torch.cosine_similarity(part[:, None], part[None], dim=2) for part in features.values()]
     torch.testing.assert_close(cosine, (each[0] + each[1]) / 2)
+
+
+def test_spaces_on_one_scale_stray_alike() -> None:
+    (train, *_), (test, *_) = made(300, 0), made(200, 1)
+    scaled, tested = of_one_scale(train, test)
+    for space in ("a", "b"):
+        assert float((scaled[space] - scaled[space].mean(0)).square().mean()) == pytest.approx(1, rel=1e-4)
+        scale = (train[space] - train[space].mean(0)).square().mean().sqrt()
+        torch.testing.assert_close(tested[space] * scale, test[space])  # by the training images' number
 
 
 def made(count: int, seed: int) -> tuple[dict[str, torch.Tensor], torch.Tensor, torch.Tensor]:

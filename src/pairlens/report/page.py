@@ -12,18 +12,22 @@ from pairlens.report.html import Html, join, tag, user
 from pairlens.report.localised import kind
 from pairlens.report.panels import (
     accuracy,
+    attribution,
     boxes,
     configuration,
     confusion,
     crops,
     curves,
     distributions,
+    few_shot,
     gallery,
     kept,
     neighbours,
     probes,
+    retrieval,
     run_table,
     semantics,
+    spaces,
     throughput,
     verdict,
 )
@@ -71,6 +75,7 @@ def _sections(opened: Sequence[Run], names: Sequence[str]) -> list[Section]:
             _accuracy(opened, names),
         ),
         *_kept(opened, names),
+        *_spaces(opened, names),
         Section(
             "pairs",
             "Positive and negative pairs",
@@ -134,6 +139,43 @@ def _kept(opened: Sequence[Run], names: Sequence[str]) -> list[Section]:
         return []
     lead = "Training teaches to ignore what views differ in. What a task needs, the features should still tell."
     return [Section("kept", "What is kept", lead, together(opened, names, kept.compute, kept.draw))]
+
+
+def _spaces(opened: Sequence[Run], names: Sequence[str]) -> list[Section]:
+    """What the embedding spaces tell, and accuracy with few labels, where that was measured of a run."""
+    told = [run for run in opened if (run.folder / "spaces.json").exists()]
+    few = any((run.folder / "few_shot.json").exists() for run in opened)
+    tables = [
+        each(opened, names, spaces.compute, spaces.draw) if told else None,
+        together(opened, names, few_shot.compute, few_shot.draw) if few else None,
+    ]
+    found = [
+        Section(
+            "spaces",
+            "Embedding spaces" if told else "Few labels",
+            "A space should tell best what it alone was not taught to ignore, and all together what any task asks."
+            if told
+            else "How far a few labelled images of each class go.",
+            join(tables),
+        ),
+        Section(
+            "retrieval",
+            "Neighbours in each space",
+            "The same queries in every space: the neighbours should share what the space has kept.",
+            together(opened, names, retrieval.compute, retrieval.draw) if told else Html(""),
+        ),
+        Section(
+            "attribution",
+            "Where right answers come from",
+            "A linear classifier on all spaces at once: which of them do its right answers rest on?",
+            each(opened, names, attribution.compute, attribution.draw) if any(map(_several_spaces, told)) else Html(""),
+        ),
+    ]
+    return [section for section in found if section.content]
+
+
+def _several_spaces(run: Run) -> bool:
+    return len(run.spaces) > 1
 
 
 def _localisation(opened: Sequence[Run], names: Sequence[str]) -> list[Section]:

@@ -14,6 +14,7 @@ POSITIVE, NEGATIVE = "#0072b2", "#d55e00"  # Okabe and Ito's blue and vermilion:
 POSITIVE_LINE, NEGATIVE_LINE = "#00466e", "#8a3c00"  # the same hues, for lines on their own heat
 ENCODER = "#4b3fa7"
 PARTS = {"data": "#b9a44c", "views": "#2f9e8f", "forward": "#4b3fa7", "backward": "#a79bdc", "rest": "#b4b2ab"}
+SPACES = ("#5b6b7f", "#c46a00", "#2a7fb8", "#a6386f", "#3f8f3f", "#7a5cc2")  # the invariant one first
 VIEWS = ("#7b3294", "#1b8a5a", "#a6761d", "#c2185b")
 
 FONT = 'system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neue", Arial, sans-serif'
@@ -51,6 +52,12 @@ DARK = {
     "#2f9e8f": "#4fc0b0",
     "#a79bdc": "#6a5fc4",
     "#b4b2ab": "#6f727a",
+    "#5b6b7f": "#93a3b8",
+    "#c46a00": "#f0a44a",
+    "#2a7fb8": "#6cb8ea",
+    "#a6386f": "#e583b4",
+    "#3f8f3f": "#7cc97c",
+    "#7a5cc2": "#b39df0",
 }
 
 
@@ -115,6 +122,7 @@ def style_css() -> str:
     names = {"ink": INK, "muted": MUTED, "line": GRID, "card": PAPER, "positive": POSITIVE, "negative": NEGATIVE}
     names |= {"positive-line": POSITIVE_LINE, "negative-line": NEGATIVE_LINE, "accent": ENCODER}
     names |= {f"part-{k}": v for k, v in PARTS.items()} | {f"run-{i}": c for i, c in enumerate(_RUNS)}
+    names |= {f"space-{i}": c for i, c in enumerate(SPACES)}
     light = "".join(f"--{k}:{v};" for k, v in names.items())
     dark = "".join(f"--{k}:{DARK[v]};" for k, v in names.items())
     return f":root{{{light}}}:root[data-theme=dark]{{{dark}}}"
