@@ -210,3 +210,12 @@ def test_the_last_of_a_flag_counts() -> None:
     assert flag(["a", "--recipe", "b", "--recipe=c"], "--recipe") == "c"
     assert flag(["a", "--recipe"], "--recipe") == ""
     assert flag(["a", "--recipes=c"], "--recipe") is None
+
+
+def test_lists_of_any_length_are_taken(tmp_path: Path) -> None:
+    path = tmp_path / "c.yaml"
+    own = defaults(find_recipe("looc"))
+    filled = fill(path, {"share": [], "designated": ["texture", "crop+flip", "color"]}, own, "looc")
+    assert (filled["views"].share, filled["method"].designated) == ((), ("texture", "crop+flip", "color"))
+    with pytest.raises(InputError, match="share must be a list of texts, not 3; correct it"):
+        fill(path, {"share": 3}, own, "looc")

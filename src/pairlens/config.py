@@ -114,8 +114,10 @@ def _fit(value: Any, hint: Any) -> Any:
                 return _fit(value, one)
     elif origin is Literal and value in options:
         return value
-    elif origin is tuple and isinstance(value, list) and len(value) == len(options):
-        return tuple(_fit(v, one) for v, one in zip(value, options, strict=True))
+    elif origin is tuple and isinstance(value, list):
+        kinds = [options[0]] * len(value) if Ellipsis in options else options
+        if len(kinds) == len(value):
+            return tuple(_fit(v, one) for v, one in zip(value, kinds, strict=True))
     elif hint is float and isinstance(value, int | float | str) and not isinstance(value, bool):
         return float(value)  # of a text, too: YAML takes 1e-4, without a point, for one
     elif hint is Path and isinstance(value, str):
@@ -132,7 +134,8 @@ def _in_words(hint: Any) -> str:
     if get_origin(hint) is Literal:
         return "one of " + ", ".join(map(str, get_args(hint)))
     if get_origin(hint) is tuple:
-        return f"a list of {len(get_args(hint))} numbers"
+        options = get_args(hint)
+        return "a list of texts" if Ellipsis in options else f"a list of {len(options)} numbers"
     return "null" if hint is types.NoneType else WORDS[hint]
 
 
