@@ -10,6 +10,7 @@ from pairlens.idle import check_effect, without_brought
 from pairlens.negatives import hardest, semi_hard, skewed, uniform
 from pairlens.pairs import Scores, Select, identity
 from pairlens.settings import FeatureTransform, Optimisation, Selection, Views
+from pairlens.styling import Styling
 
 
 def test_nothing_asked_for_is_the_identity() -> None:
@@ -57,6 +58,14 @@ def test_an_argument_with_effect_is_taken(arguments: dict) -> None:
         ),
         (Views(local_size=16), "local_size shapes the small views"),
         (Views(randaugment_magnitude=5.0), "randaugment_magnitude shapes RandAugment, which is off; add randaugment"),
+        (Views(styles=8), "styles shapes stylised copies, which no view shows; add texture"),
+        (Views(styled_by="patches"), "styled_by shapes stylised copies"),
+        (Views(styles_from="paintings"), "styles_from shapes stylised copies"),
+        (
+            Views(texture=0.5, styled_by="patches", styles_from="paintings"),
+            "styles_from has no effect, since patches takes no style; choose spectrum or weights",
+        ),
+        (Views(texture=0.5, styled_by="/", styles_from="p"), "styles_from has no effect, since / takes no style"),
         (Views(jitter=(0.8, 0.8, 0.8, 0.2), jitter_probability=0.0), "jitter shapes the colour jitter, whose prob"),
         (Views(jitter=(0.0, 0.0, 0.0, 0.0), jitter_probability=1.0), "jitter_probability is the colour jitter's, whos"),
     ],
@@ -72,6 +81,9 @@ def test_an_argument_of_views_that_are_not_made_is_refused(views: Views, message
     [
         Views(locals=1, local_crop=(0.1, 0.2), local_size=16),
         Views(randaugment=1, randaugment_magnitude=5.0),
+        Views(texture=0.5, styles=8, styles_from="paintings"),
+        Views(texture=0.5, styled_by="w.pth", styles_from="paintings"),
+        Views(texture=0.5, styled_by="/"),
         Views(jitter_probability=0.0),
         Views(jitter=(0.0, 0.0, 0.0, 0.0)),
         Views(jitter=(0.0, 0.0, 0.0, 0.0), jitter_probability=0.0),
@@ -79,6 +91,14 @@ def test_an_argument_of_views_that_are_not_made_is_refused(views: Views, message
 )
 def test_an_argument_of_views_that_are_made_is_taken(views: Views) -> None:
     replace(views, size=16, blur=0.0).plan()
+
+
+def test_views_with_textures_say_how_copies_are_made() -> None:
+    assert Views().styling is None
+    assert Views(texture=0.5).styling == Styling("spectrum", 4, None)
+    assert Views(texture=0.5, styles=2, styled_by="w.pth", styles_from="p").styling == Styling("w.pth", 2, "p")
+    view = Views(texture=0.3, styles=2).augmentation()
+    assert (view.texture, view.styles) == (0.3, 2)
 
 
 def test_what_was_brought_is_dropped_and_what_was_given_is_not() -> None:

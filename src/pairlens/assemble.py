@@ -29,6 +29,7 @@ from pairlens.place import Place
 from pairlens.recipes import RECIPES
 from pairlens.recipes.recipe import Recipe
 from pairlens.settings import Network
+from pairlens.styling import WAYS
 from pairlens.train import Training
 from pairlens.views.plans import view_sizes
 from pairlens.views.render import render
@@ -69,6 +70,8 @@ def resolve(recipe: Recipe, images: ImageSet, place: Place) -> Recipe:
         size=size,
         blur=_or(recipe.views.blur, 0.5 if size > 64 else 0.0),
         local_size=_or(recipe.views.local_size, max(8, 8 * round(size * 3 / 7 / 8)) if recipe.views.locals else None),
+        styled_by=_whole(recipe.views.styled_by),
+        styles_from=None if recipe.views.styles_from is None else _whole(recipe.views.styles_from),
     )
     network = _resolve_network(recipe.network, usual.network, size, gpu)
     batch = _or(recipe.optimisation.batch, min(256 if gpu else 128, count, max(2, power_of_two(count // 2))))
@@ -94,8 +97,8 @@ def _resolve_network(network: Network, usual: Network, size: int, gpu: bool) -> 
 
     A path of weights is made absolute, so that the run can be resumed from any folder.
     """
-    if network.weights not in (None, PRETRAINED) and Path(network.weights).expanduser().exists():
-        network = replace(network, weights=str(Path(network.weights).expanduser().resolve()))
+    if network.weights not in (None, PRETRAINED):
+        network = replace(network, weights=_whole(network.weights))
     if is_backbone(network.encoder or ""):
         brought = [name for name in OWN if getattr(network, name) == getattr(usual, name)]
         return replace(network, **{name: getattr(Network, name) for name in brought})
@@ -157,7 +160,7 @@ def assemble(
     return Training(
         method=method,
         order=order,
-        loader=make_loader(images.pixels, place.device),
+        loader=make_loader(images.pixels, place.device, images.styles),
         sizes=images.sizes,
         boxes=boxes,
         optimizer=make_optimizer(
@@ -268,6 +271,12 @@ def _check(recipe: Recipe, images: ImageSet) -> None:
             f"with epochs {o.epochs} nothing is learned, because this method's first epoch only fills its bank; train "
             "longer, or fill nothing (--no-fill)"
         )
+    copies = 0 if images.styles is None else len(images.styles)
+    if recipe.views.texture and copies < recipe.views.styles:
+        raise InputError(
+            f"views with textures show {recipe.views.styles} stylised copies of each image, and there are {copies}; "
+            "make them with `styling.add_copies`, or leave texture out"
+        )
     check_effect(recipe.network)
     recipe.crops.check(o.epochs or 0)
     check_effect(o)
@@ -291,6 +300,12 @@ def _check(recipe: Recipe, images: ImageSet) -> None:
         raise InputError("views of 1 pixel show nothing; choose a size of 2 at least, and better 16 or more")
     if not math.isfinite(o.warmup) or o.warmup < 0:
         raise InputError(f"the warm-up must be a number of epochs, not {o.warmup}")
+
+
+def _whole(name: str) -> str:
+    """A path by its whole name, where it is one of something that is there; any other text, and a way's, as it is."""
+    path = Path(name).expanduser()
+    return str(path.resolve()) if path.exists() and name not in WAYS else name
 
 
 def _or(value: T | None, default: T) -> T:

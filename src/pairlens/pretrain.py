@@ -9,7 +9,7 @@ from typing import Any
 import pairlens
 from pairlens.assemble import assemble, resolve
 from pairlens.data.choice import Decode
-from pairlens.data.fingerprint import fingerprint, shown
+from pairlens.data.fingerprint import copies_mark, fingerprint, shown
 from pairlens.data.images import Source
 from pairlens.data.sources import open_source
 from pairlens.environment import apply, describe
@@ -33,7 +33,7 @@ from pairlens.record.disk import locked
 from pairlens.record.files import unreadable_sentence, write_files
 from pairlens.record.recorder import Recorder
 from pairlens.record.run import Run, log_event, make_folder, write_json
-from pairlens.reopen import recall
+from pairlens.reopen import recall, with_copies
 from pairlens.settings import Machine
 from pairlens.train import Hook, Observer, Training, fit
 from pairlens.views.plans import view_sizes
@@ -111,6 +111,8 @@ def open_images(
     if not 0 <= seed < 2**32:
         raise InputError(f"the seed must lie between 0 and {2**32 - 1}, not {seed}; any such number will do")
     recipe.views.augmentation()  # refuses what cannot be drawn, before any image is read
+    if recipe.views.styling is not None:
+        recipe.views.styling.check()
     usual = 224 if place.device.type == "cuda" else 64
     source = open_source(
         spec,
@@ -124,7 +126,7 @@ def open_images(
         say=say,
         progress=progress,
     )
-    return source, place
+    return with_copies(source, recipe, place, seed, say, progress), place
 
 
 def prepare(source: Source, recipe: Recipe, place: Place, seed: int, say: Say) -> tuple[Recipe, Training]:
@@ -253,6 +255,7 @@ def _describe_run(
             "mean": t.mean.tolist(),
             "std": t.std.tolist(),
             "fingerprint": mark,
+            "copies": copies_mark(train),
         },
         "histogram": {"bins": observers.BINS, "low": observers.LOW, "high": observers.HIGH},
         "parameters": {

@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 
 from pairlens.assemble import Colours, assemble
-from pairlens.data.fingerprint import fingerprint
+from pairlens.data.fingerprint import copies_mark, fingerprint
 from pairlens.data.images import Source
 from pairlens.data.sources import open_source
 from pairlens.environment import apply, describe
@@ -20,6 +20,7 @@ from pairlens.record.disk import locked
 from pairlens.record.files import read_files
 from pairlens.record.run import Run, log_event
 from pairlens.settings import Machine
+from pairlens.styling import add_copies
 from pairlens.train import Training
 
 Say = Callable[[str], None]
@@ -50,6 +51,8 @@ def reopen_run(
         say(text)
         log_event(folder, "changed", text)
     source = open_run_source(run, say, progress)
+    source = with_copies(source, recipe, place, run.call["seed"], say, progress)
+    check_copies(run, source)
     saved = checkpoints(folder / "checkpoints")
     if saved:  # it holds all weights: those that the run began with may be gone
         recipe = replace(recipe, network=replace(recipe.network, weights=None))
@@ -156,6 +159,32 @@ def open_run_source(run: Run, say: Say = print, progress: DecodeProgress = lambd
             "another decoder reads them; restore them or train anew"
         )
     return source
+
+
+def with_copies(source: Source, recipe: Recipe, place: Place, seed: int, say: Say, progress: DecodeProgress) -> Source:
+    """The source, its training images with the stylised copies that the recipe's views show, if they show any.
+
+    Raises:
+        InputError: the copies cannot be made (`styling.add_copies`).
+    """
+    styling = recipe.views.styling
+    if styling is None:
+        return source
+    train = add_copies(source.train, styling, seed=seed, device=place.device, say=say, progress=progress)
+    return replace(source, train=train)
+
+
+def check_copies(run: Run, source: Source) -> None:
+    """Whether the stylised copies are those that the run began with.
+
+    Raises:
+        InputError: they are others.
+    """
+    if run.info["data"].get("copies") not in (None, copies_mark(source.train)):
+        raise InputError(
+            f"the images have other stylised copies now than when the run {run.folder} began, because what they are "
+            "made from has changed; restore it or train anew"
+        )
 
 
 def _damaged(run: Run, error: Exception) -> str:

@@ -11,6 +11,7 @@ from pairlens.idle import check_effect
 from pairlens.localisation import ContrastiveCrop, Cropper
 from pairlens.optim import OptimizerName
 from pairlens.reshape import FeatureTransform, Selection
+from pairlens.styling import Styling
 from pairlens.views.crops import random_resized_crop
 from pairlens.views.plans import Augmentation, Plan, multi_crop, sharing, two_views
 
@@ -76,11 +77,19 @@ class Views:
     rotation: float = 0.0
     """Probability of a view turned by 90, 180 or 270 degrees (LooC: 0.5)."""
     share: tuple[str, ...] = ()
-    """Augmentations that both large views have alike: color, rotation, crop, flip, blur, randaugment."""
+    """Augmentations that both large views have alike: color, rotation, texture, crop, flip, blur, randaugment."""
     randaugment: int = 0
     """RandAugment: operations drawn for each view, each applied with probability 1/2 (InfoMin: 2); 0 is off."""
     randaugment_magnitude: float = 10.0
     """Mean level of RandAugment's operations, from 0 to 10."""
+    texture: float = 0.0
+    """Probability of a view from a copy of its image with another texture (LooC: 0.5)."""
+    styles: int = 4
+    """Such copies of each image, made before training."""
+    styled_by: str = "spectrum"
+    """spectrum or patches (not neural), a folder of copies (style-1/NAME, style-2/NAME ...), or AdaIN's weights."""
+    styles_from: str | None = None
+    """A folder of pictures to take styles from; by default each copy takes that of another image of the set."""
     locals: int = 0
     """Multi-crop: small views of each image beside the two large ones (SwAV: 6)."""
     local_crop: tuple[float, float] = (0.05, 0.14)
@@ -90,18 +99,28 @@ class Views:
 
     @property
     def idle(self) -> Mapping[str, str]:
-        """Small views, RandAugment and the jitter are shaped only where there are any."""
+        """Small views, RandAugment, the jitter and copies are shaped only where there are any."""
         found: dict[str, str] = {}
         if not self.locals:
             why = "shapes the small views, and there are none; ask for some with locals (SwAV: 6)"
             found |= dict.fromkeys(("local_crop", "local_size"), why)
         if not self.randaugment:
             found["randaugment_magnitude"] = "shapes RandAugment, which is off; add randaugment (InfoMin: 2)"
+        if not self.texture:
+            why = "shapes stylised copies, which no view shows; add texture (LooC: 0.5)"
+            found |= dict.fromkeys(("styles", "styled_by", "styles_from"), why)
+        elif not Styling(self.styled_by).takes_pictures:
+            found["styles_from"] = f"has no effect, since {self.styled_by} takes no style; choose spectrum or weights"
         if any(self.jitter) and not self.jitter_probability:
             found["jitter"] = "shapes the colour jitter, whose probability is 0; raise jitter_probability (usually 0.8)"
         if self.jitter_probability and not any(self.jitter):
             found["jitter_probability"] = "is the colour jitter's, whose strengths are all 0; raise jitter"
         return found
+
+    @property
+    def styling(self) -> Styling | None:
+        """How the images get the copies that views show; None where they show none."""
+        return Styling(self.styled_by, self.styles, self.styles_from) if self.texture else None
 
     def plan(self, crop: Cropper = random_resized_crop) -> Plan:
         """Two large views, and small ones where they are asked for; everything must be resolved.
@@ -130,6 +149,8 @@ class Views:
             blur=self.blur or 0.0,
             randaugment=self.randaugment,
             randaugment_magnitude=self.randaugment_magnitude,
+            texture=self.texture,
+            styles=self.styles,
         )
 
 

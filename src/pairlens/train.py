@@ -144,8 +144,16 @@ def _drawn_with_these_boxes(t: Training) -> Iterator[list[Part]]:
 def _draw_part(t: Training, rows: Int64[Tensor, "B"], step: int, views: torch.Generator) -> Part:
     draw = Draw(rows, t.sizes[rows], step // len(t.order), step, views, t.features)
     params = t.method.plan(draw)
-    pixels = t.loader.ask(rows, {name: (p.crop, p.size or t.size) for name, p in params.items()})
-    return Part(replace(draw, drawn=params), params, pixels)
+    return Part(replace(draw, drawn=params), params, ask(t.loader, rows, params, t.size))
+
+
+def ask(loader: Loader, index: Int64[Tensor, "B"], params: Mapping[str, ViewParams], size: int) -> Wait:
+    """Ask a loader for the pixels that every view is rendered from; `size` is the side of views that do not say theirs.
+
+    Textures are told of views only in which an image has any; they are on the CPU, where plans draw them.
+    """
+    rectangles = {name: (p.crop, p.size or size) for name, p in params.items()}
+    return loader.ask(index, rectangles, {name: p.texture for name, p in params.items() if p.texture.any()})
 
 
 def render_views(t: Training, params: Mapping[str, ViewParams], pixels: Mapping[str, Tensor]) -> dict[str, Tensor]:

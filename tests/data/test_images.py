@@ -1,5 +1,7 @@
 """What a set of images says of its pixels."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -48,3 +50,11 @@ def test_slow_measuring_is_told(monkeypatch):
     monkeypatch.setattr(words, "PATIENCE", 0.0)
     image_set().mean_std(say=said.append)
     assert said == [f"measuring the images' colours: {done} of 150" for done in (0, 64, 128)]
+
+
+def test_rows_take_their_copies_along():
+    images = image_set(6)
+    assert images.rows(torch.tensor([4, 1])).styles is None
+    styles = torch.stack([images.pixels + 1, images.pixels + 2])
+    some = replace(images, styles=styles).rows(torch.tensor([4, 1]))
+    assert torch.equal(some.styles, torch.stack([some.pixels + 1, some.pixels + 2]))

@@ -80,3 +80,19 @@ def test_held_in_memory(size, memory, room, held):
 def test_room_is_that_of_the_folder_to_come(cache):
     assert store.free_room() > 0
     assert not cache.exists()
+
+
+def test_what_is_dear_goes_to_a_file_however_small_it_is(cache):
+    made = []
+
+    def fill(facts):
+        made.append(1)
+        yield from images(facts)
+
+    for _ in range(2):
+        pixels, facts = keep(fill, 3, 4, "dear", dear=True)
+        assert pixels[:, 0, 0, 0].tolist() == [0, 1, 2]
+        assert facts == {"known": [1, 2]}
+    assert (len(made), is_kept("dear")) == (1, True)
+    keep(fill, 3, 4, "cheap")
+    assert (len(made), is_kept("cheap")) == (2, False)

@@ -14,10 +14,13 @@ from subjects import SMALL, made, opened
 from pairlens.data.duplicates import find_duplicates
 from pairlens.data.images import ImageSet, Source
 from pairlens.data.photographs import Photographs
-from pairlens.inspection import copies, found, overlap, parameters, views
+from pairlens.data.styles import chosen
+from pairlens.inspection import copies, found, overlap, parameters, styles, views
 from pairlens.inspection.subject import Subject
 from pairlens.recipes.general import infomin, instdisc, simclr
 from pairlens.settings import ContrastiveCrop, Views
+from pairlens.styling import Styling, add_copies
+from pairlens.views.params import ViewParams
 from pairlens.views.render import render
 
 
@@ -97,6 +100,34 @@ def test_views_are_those_that_were_drawn(source: Source, recipe: str) -> None:
             assert np.abs(view.pixels / 255 - made_again[place].numpy()).max() < 0.51 / 255
 
 
+def test_textured_views_and_copies_are_those_that_were_drawn(source: Source) -> None:
+    copied = replace(source, train=add_copies(source.train, Styling(count=2)))
+    subject = made(copied, simclr(**SMALL, views=Views(size=16, texture=0.5, styles=2)))
+    textures = set()
+    for image in views.compute(subject):
+        row = source.train.names.index(image.name)
+        for example in image.draws:
+            for view in example.views:
+                kinds = ViewParams.identity(1).tensors()
+                drawn = {name: torch.tensor([value], dtype=kinds[name].dtype) for name, value in view.params.items()}
+                params = ViewParams(**drawn)
+                own = source.train.pixels[[row]]
+                pixels = chosen(own, copied.train.styles, torch.tensor([row]), params.texture)
+                expected = render(pixels, params, 16)[0].numpy()
+                assert np.abs(view.pixels / 255 - expected).max() < 0.51 / 255
+                textures.add(view.params["texture"])
+    assert textures == {0, 1, 2}
+    shown = styles.compute(subject)
+    assert (shown.count, shown.neural, shown.probability, shown.bytes) == (2, False, 0.5, 2 * 40 * 3 * 24 * 24)
+    for image in shown.images:
+        row = source.train.names.index(image.name)
+        assert np.array_equal(image.pixels, source.train.pixels[row])
+        assert np.array_equal(np.stack(image.copies), copied.train.styles[:, row])
+    share = parameters.compute(subject)[0].shares["another texture"]
+    assert abs(share - 0.5) < 0.03
+    assert styles.compute(made(source)) is None
+
+
 def test_views_of_files_are_cut_from_them(folder: Path) -> None:
     store, files = views.compute(opened(folder)), views.compute(opened(folder, decode="always"))
     for one, other in zip(store, files, strict=True):
@@ -126,7 +157,7 @@ def test_parameters_are_distributed_as_the_recipe_says(source: Source) -> None:
     (kind,) = parameters.compute(made(source, simclr(**SMALL, views=asked)))
     assert (kind.names, kind.size) == (("query", "key"), 16)
     assert kind.shares == pytest.approx(
-        {"mirrored": 0.1, "jittered": 0.8, "gray": 0.3, "blurred": 0.25, "turned": 0}, abs=0.03
+        {"mirrored": 0.1, "jittered": 0.8, "gray": 0.3, "blurred": 0.25, "turned": 0, "another texture": 0}, abs=0.03
     )
     area = kind.numbers["crop area"]
     assert len(area) == 2 * parameters.DRAWS

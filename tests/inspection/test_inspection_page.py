@@ -17,6 +17,7 @@ from pairlens.inspection.whole import Inspection, inspect
 from pairlens.inspection.wording import roughly
 from pairlens.recipes.general import infomin, simclr
 from pairlens.settings import ContrastiveCrop, Views
+from pairlens.styling import Styling, add_copies
 
 SECTIONS = ["glance", "found", "recipe", "views", "parameters", "overlap", "duplicates", "speed"]
 HOSTILE = "<img src=x onerror=hacked=1>"
@@ -127,3 +128,32 @@ def test_the_terminal_tells_the_same_facts(whole: Inspection, capsys: pytest.Cap
     assert re.fullmatch(r"! +\[bold\]no markup\[/bold\], --flag *", first)
     assert blank.strip() == ""
     assert rest[0].startswith("images ")
+
+
+@pytest.mark.parametrize(("width", "scheme"), [(1400, "light"), (380, "dark")])
+def test_textures_are_shown_beside_their_images(
+    browser, source: Source, tmp_path: Path, width: int, scheme: str
+) -> None:
+    copied = replace(source, train=add_copies(source.train, Styling(count=7)))
+    recipe = simclr(**SMALL, views=Views(size=16, texture=0.5, styles=7))
+    found = inspect(made(copied, recipe), seconds=None, duplicates=False)
+    with reading(browser, write_inspection(found, tmp_path / "page.html"), width, scheme) as read:
+        assert read.locator("#textures article").count() == 6
+        assert read.locator("#textures article:first-of-type img").count() == 1 + 5
+        text = read.locator("#textures").inner_text().replace("\u202f", " ").replace("\u00a0", " ")
+        assert "stand in for neural style transfer" in text
+        assert "7 stylised copies of each training image by spectrum mixing (a stand-in that is not neural)" in text
+        assert "50 % of the views" in text
+        assert "Of 7 copies the first 5 are shown" in text
+        assert "another texture" in read.locator("#parameters").inner_text()
+        assert "7 copies by spectrum mixing" in read.locator("#recipe").inner_text()
+        assert read.evaluate("document.documentElement.scrollWidth") <= width
+    assert "of the views show one of 7 copies, made by spectrum mixing (a stand-in" in dict(lines(found))["textures"]
+
+
+def test_nothing_is_said_of_textures_where_there_are_none(whole: Inspection) -> None:
+    text = page(whole)
+    assert whole.styled is None
+    assert "another texture" not in text
+    assert 'id="textures"' not in text
+    assert "textures" not in dict(lines(whole))

@@ -9,7 +9,7 @@ import torch
 from subjects import made, opened
 
 from pairlens.data.images import Source
-from pairlens.data.loader import Resident, Wait
+from pairlens.data.loader import Resident, Textures, Wait
 from pairlens.data.photographs import Rectangles
 from pairlens.inspection import speed
 from pairlens.inspection.advice import advise, at
@@ -145,8 +145,8 @@ def test_what_was_begun_is_waited_for(source: Source) -> None:
     class Counted(Resident):
         ahead = 3
 
-        def ask(self, index: torch.Tensor, rectangles: Rectangles) -> Wait:
-            wait, number = super().ask(index, rectangles), len(asked)
+        def ask(self, index: torch.Tensor, rectangles: Rectangles, textures: Textures) -> Wait:
+            wait, number = super().ask(index, rectangles, textures), len(asked)
             asked.append(number)
             return lambda: waited.append(number) or wait()  # type: ignore[func-returns-value]
 

@@ -335,6 +335,7 @@ def test_view_parameters_are_said_in_their_order() -> None:
         "blur \u03c3 0.50 px",
     ]
     assert gallery.describe({**params, "jittered": False})[3] == "blur \u03c3 0.50 px"
+    assert gallery.describe({**params, "texture": 2})[-1] == "texture 2"
 
 
 def test_samples_are_spread_over_the_run(tmp_path: Path) -> None:
@@ -393,6 +394,16 @@ def test_views_of_one_size_need_no_second_row(run: Run) -> None:
     assert "small-views" not in drawn
     assert gallery.SMALL not in drawn
     assert drawn.count('<figure class="view') == sum(2 * len(sample.examples) for sample in found)
+
+
+def test_textures_are_explained_where_there_are_any() -> None:
+    pixels = np.zeros((3, 8, 8), np.uint8)
+    plain, textured = (gallery.View("query", pixels, {"texture": texture}) for texture in (0, 3))
+    examples = [gallery.Example(0, pixels, 8, 8, (view,)) for view in (plain, textured)]
+    assert "Texture" not in gallery.caption(examples[:1])
+    assert html.escape(gallery.TEXTURE) in gallery.caption(examples)
+    assert "<li>texture 3</li>" in gallery.figure(examples[1])
+    assert "texture" not in gallery.figure(examples[0])
 
 
 def test_neighbours_are_marked_by_more_than_colour(run: Run) -> None:

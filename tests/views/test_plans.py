@@ -18,6 +18,7 @@ from pairlens.views.params import ViewParams
 from pairlens.views.plans import (
     Augmentation,
     add_one,
+    check_varied,
     leave_one_out,
     multi_crop,
     sharing,
@@ -82,6 +83,53 @@ def test_switching_one_augmentation_leaves_the_others(make_draw: MakeDraw) -> No
     other = Augmentation(gray=1.0, blur=1.0, rotation=1.0, flip=0.0).draw(make_draw(64)).tensors()
     for name in ("crop", "factors", "order", "jittered", "texture"):
         assert torch.equal(one[name], other[name])
+
+
+def test_textures_are_drawn_last_and_only_where_they_are_asked_for(make_draw: MakeDraw) -> None:
+    """Else every training without them would draw other views than it did before there were any."""
+    for operations in (0, 2):
+        plain, textured = make_draw(64), make_draw(64)
+        before = Augmentation(blur=0.5, rotation=0.5, randaugment=operations).draw(plain)
+        after = Augmentation(blur=0.5, rotation=0.5, randaugment=operations, texture=0.5).draw(textured)
+        for name, values in before.tensors().items():
+            assert torch.equal(values, after.tensors()[name]) == (name != "texture"), name
+        assert not before.texture.any()
+        by_hand = make_draw(64)
+        random_resized_crop()(by_hand)
+        torch.rand(64, 12, generator=by_hand.views)
+        if not operations:
+            assert torch.equal(by_hand.views.get_state(), plain.views.get_state())
+        torch.rand(64, 2, generator=plain.views)
+        assert torch.equal(plain.views.get_state(), textured.views.get_state())
+
+
+@pytest.mark.parametrize(("probability", "styles"), [(0.5, 4), (1.0, 3), (0.3, 1)])
+def test_textures_are_the_copies_each_equally_often(make_draw: MakeDraw, probability: float, styles: int) -> None:
+    texture = Augmentation(texture=probability, styles=styles).draw(make_draw(N)).texture
+    counts = torch.bincount(texture, minlength=styles + 1)
+    assert texture.dtype == torch.long
+    assert len(counts) == styles + 1
+    assert abs(counts[0] / N - (1 - probability)) < 0.015
+    assert styles == 1 or stats.chisquare(counts[1:]).pvalue > 1e-3
+
+
+def test_textures_are_left_out_as_one(make_draw: MakeDraw) -> None:
+    view = Augmentation(rotation=0.5, texture=0.5)
+    views = leave_one_out(two_views(view), view, ("color", "rotation", "texture"))(make_draw(500))
+    shared = {name: views["query"].agrees(params, "texture") for name, params in views.items()}
+    assert shared["key_texture"].all()
+    by_chance = 0.5**2 + 4 * 0.125**2
+    for name in ("key", "key_color", "key_rotation"):
+        assert abs(shared[name].double().mean() - by_chance) < 0.08
+    added = add_one(view, ("rotation", "texture"))(make_draw(500))
+    assert not any(added[name].texture.any() for name in ("query", "key_rotation"))
+    assert abs((added["key_texture"].texture > 0).double().mean() - 0.5) < 0.08
+    together = sharing(two_views(view), ("texture",))(make_draw(500))
+    assert torch.equal(together["query"].texture, together["key"].texture)
+    check_varied(two_views(view), ("texture",), 32)
+    for plan in (two_views(Augmentation()), sharing(two_views(view), ("texture",))):
+        with pytest.raises(InputError, match="'texture' is designated, and all views have it alike"):
+            check_varied(plan, ("texture",), 32)
 
 
 def test_only_the_views_generator_is_drawn_from(make_draw: MakeDraw) -> None:
@@ -238,6 +286,8 @@ def test_the_views_of_a_recipe_are_two_or_multi_crop(make_draw: MakeDraw) -> Non
         ("gray", -0.1),
         ("blur", float("nan")),
         ("rotation", 2.0),
+        ("texture", 1.5),
+        ("styles", 0),
         ("jitter_probability", -1.0),
         ("jitter", (-0.1, 0.4, 0.4, 0.1)),
         ("jitter", (0.4, 0.4, 0.4, 0.6)),

@@ -307,13 +307,12 @@ def test_no_synchronisation_on_cuda(make_draw: MakeDraw) -> None:
     assert (views.cpu() - expected).abs().max() < 0.1 * LEVEL
 
 
-def test_texture_is_refused_and_where_nothing_may_be_read_back_it_is_nan() -> None:
-    params = identity(3, texture=torch.tensor([0, 2, 0]))
-    with pytest.raises(InputError, match="texture"):
-        render(some_images(3), params, 32)
-    views = module._render_masked(some_images(3), params, 32)
-    assert views.isnan().flatten(1).all(1).tolist() == [False, True, False]
-    assert not views[0].isnan().any()
+def test_textures_are_not_looked_at(make_draw: MakeDraw) -> None:
+    """Images are the copies already that they name."""
+    images, params = some_images(40), EVERYTHING.draw(make_draw(40))
+    textured = replace(params, texture=torch.arange(40) % 3)
+    assert torch.equal(render(images, textured, 24), render(images, params, 24))
+    assert torch.equal(module._render_masked(images, textured, 24), module._render_masked(images, params, 24))
 
 
 @pytest.mark.usefixtures("unchecked")

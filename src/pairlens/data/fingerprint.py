@@ -1,6 +1,6 @@
 """A source's images in a few bytes: enough to tell whether they are still those that a run was trained on.
 
-N images of the set, n of them looked at, H x W pixels.
+N images of the set, n of them looked at, S stylised copies of each, H x W pixels.
 """
 
 import hashlib
@@ -31,6 +31,16 @@ def fingerprint(source: Source, seen: UInt8[Tensor, "n 3 H W"] | None = None) ->
     digest.update(seen.contiguous().numpy().tobytes())
     for known in (train.sizes, train.labels):
         digest.update(b"" if known is None else known.to(torch.int64).contiguous().numpy().tobytes())
+    return digest.hexdigest()[:32]
+
+
+def copies_mark(images: ImageSet) -> str | None:
+    """A hash over the copies of the images that are looked at, and how many there are; None where there are none."""
+    if images.styles is None:
+        return None
+    digest = hashlib.sha256(repr(tuple(images.styles.shape)).encode())
+    for copies in images.styles:
+        digest.update(copies[sample(len(images))].cpu().contiguous().numpy().tobytes())
     return digest.hexdigest()[:32]
 
 

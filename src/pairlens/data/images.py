@@ -1,6 +1,6 @@
 """A set of images as training sees it: fixed-size uint8 pixels, and what is known beside them.
 
-N images of the set, L of them labelled, C x H x W pixels.
+N images of the set, L of them labelled, S stylised copies of each, C x H x W pixels.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -39,6 +39,9 @@ class ImageSet:
     factors: Mapping[str, Tensor] = field(default_factory=dict)  # known factors of variation, [N] each (`scenes`)
     boxes: Float[Tensor, "N 4"] | None = None  # the object: left, top, right, bottom; fractions of the image
     skipped: tuple[tuple[str, str], ...] = ()  # (file, reason) of what could not be read
+    styles: UInt8[Tensor, "S N 3 H W"] | None = (
+        None  # copies with another texture (`styling.add_copies`); may be a file
+    )
 
     def __len__(self) -> int:
         return len(self.pixels)
@@ -58,6 +61,7 @@ class ImageSet:
             labels=None if self.labels is None else self.labels[index],
             factors={k: v[index] for k, v in self.factors.items()},
             boxes=None if self.boxes is None else self.boxes[index],
+            styles=None if self.styles is None else self.styles[:, index],
         )
 
     def mean_std(

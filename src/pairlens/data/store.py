@@ -29,19 +29,23 @@ DAY = 24 * 3600  # seconds; an unfinished file untouched for so long is a killed
 Fill = Callable[[dict[str, Any]], Iterator[UInt8[np.ndarray, "3 S S"]]]
 
 
-def keep(fill: Fill, count: int, side: int, key: str) -> tuple[UInt8[Tensor, "N 3 S S"], dict[str, Any]]:
+def keep(
+    fill: Fill, count: int, side: int, key: str, *, dear: bool = False
+) -> tuple[UInt8[Tensor, "N 3 S S"], dict[str, Any]]:
     """Keep the images that `fill` yields, at most `count` of them; N is how many came.
 
     `fill` may note facts (plain JSON values) in the dictionary that it is given; they are returned, and kept beside
     a cache file. A finished cache file under the same key is opened instead of filling it again; one that a killed
-    process left unfinished is not. What the disk has no room for is kept in memory, up to a quarter of it.
+    process left unfinished is not. What the disk has no room for is kept in memory, up to a quarter of it. What is
+    `dear` takes long to make, and goes to a file however small it is.
 
     Raises:
         InputError: the cache folder cannot be written, or its disk is full.
     """
     size = store_bytes(count, side)
     facts: dict[str, Any] = {}
-    if size <= IN_MEMORY or (not is_kept(key) and held_in_memory(size, memory(), free_room())):
+    small = size <= IN_MEMORY and not dear
+    if small or (not is_kept(key) and size > free_room() and held_in_memory(size, memory(), free_room())):
         pixels = torch.empty(count, 3, side, side, dtype=torch.uint8)
         rows = 0
         for rows, image in enumerate(fill(facts), 1):

@@ -5,7 +5,7 @@ from importlib.resources import files
 from pathlib import Path
 
 import pairlens
-from pairlens.inspection.panels import copies, found, overlap, parameters, recipe, speed, views
+from pairlens.inspection.panels import copies, found, overlap, parameters, recipe, speed, styles, views
 from pairlens.inspection.whole import Inspection
 from pairlens.inspection.wording import roughly
 from pairlens.report.document import Section, document, write_page
@@ -60,6 +60,7 @@ def _sections(i: Inspection) -> Sequence[Section]:
             "Each image drawn for several times. Could you still tell that the views of a pair show the same thing?",
             views.draw(i.drawn, objects.whose if objects else None),
         ),
+        *_textures(i),
         Section(
             "parameters",
             "What is drawn",
@@ -85,6 +86,14 @@ def _sections(i: Inspection) -> Sequence[Section]:
             speed.draw(i.speed, i.advice) if i.speed else notice("Not measured, as `--no-speed` asks."),
         ),
     ]
+
+
+def _textures(i: Inspection) -> list[Section]:
+    """The stylised copies, where views show any."""
+    if i.styled is None:
+        return []
+    about = "Images, and the copies of them that views with another texture are cut from. Is their layout still there?"
+    return [Section("textures", "Textures", about, styles.draw(i.styled))]
 
 
 def _glance(i: Inspection) -> Html:

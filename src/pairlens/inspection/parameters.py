@@ -60,6 +60,7 @@ def _kind(size: int, views: Mapping[str, ViewParams], sizes: torch.Tensor) -> Ki
         "gray": gray,
         "blurred": blur > 0,
         "turned": torch.cat([p.rotation for p in drawn]) > 0,
+        "another texture": torch.cat([p.texture for p in drawn]) > 0,
     }
     return Kind(
         names=tuple(views),

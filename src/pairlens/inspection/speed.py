@@ -18,7 +18,7 @@ from pairlens.data.photographs import Photographs
 from pairlens.draw import Draw
 from pairlens.inspection.subject import Progress, Subject
 from pairlens.inspection.threads import threads
-from pairlens.train import render_views, set_rate
+from pairlens.train import ask, render_views, set_rate
 from pairlens.views.params import ViewParams
 
 SECONDS = 10.0  # that all measurements take, about
@@ -107,8 +107,7 @@ def _delivered(subject: Subject, loader: Loader) -> Generator[int, None, None]:
             while len(asked) <= loader.ahead:
                 index = subject.some(batch, generator)
                 params = subject.drawn(index, generator)
-                rectangles = {name: (p.crop, p.size or t.size) for name, p in params.items()}
-                asked.append((params, loader.ask(index, rectangles)))
+                asked.append((params, ask(loader, index, params, t.size)))
             params, wait = asked.popleft()
             _render(subject, params, wait(), cut=loader.cut)
             yield batch
@@ -169,7 +168,7 @@ def _batch(subject: Subject, batch: int) -> tuple[Mapping[str, ViewParams], Mapp
     t, generator = subject.training, subject.generator()
     index = subject.some(min(batch, len(subject.images)), generator)
     params = subject.drawn(index, generator)
-    pixels = t.loader.ask(index, {name: (p.crop, p.size or t.size) for name, p in params.items()})()
+    pixels = ask(t.loader, index, params, t.size)()
     sizes = subject.images.sizes[index]
     end = Draw(index, sizes, max(0, t.epochs - 1), max(0, t.steps - 1), generator, t.features, drawn=params)
     return params, pixels, end

@@ -50,6 +50,9 @@ def lines(i: Inspection) -> list[tuple[str, str]]:
         ("views", f"{views_in_words(subject)}; crops of {percent(low, 0)} to {percent(high, 0)} of the image."),
         ("overlap", _overlap(i)),
     ]
+    if i.styled is not None:
+        share = percent(i.styled.probability, 0)
+        said.append(("textures", f"{share} of the views show one of {i.styled.count} copies, made {i.styled.way}."))
     if i.copies is not None and i.copies.summary not in i.warnings:
         said.append(("duplicates", i.copies.summary))
     if i.speed is not None:

@@ -15,6 +15,7 @@ from pairlens.data.loader import make_loader
 from pairlens.inspection.subject import Subject
 from pairlens.report.overlay import FLATTEST, TALLEST
 from pairlens.report.panels.gallery import Example, View
+from pairlens.train import ask
 from pairlens.views.render import render
 
 IMAGES = 8
@@ -40,8 +41,8 @@ def compute(subject: Subject) -> tuple[Drawn, ...]:
     chosen = subject.some(min(IMAGES, len(images)), generator).sort().values
     index = chosen.repeat_interleave(DRAWS)
     params = subject.drawn(index, generator)
-    loader = make_loader(images.pixels, torch.device("cpu"))
-    pixels = loader.ask(index, {name: (p.crop, p.size or subject.size) for name, p in params.items()})()
+    loader = make_loader(images.pixels, torch.device("cpu"), images.styles)
+    pixels = ask(loader, index, params, subject.size)()
     views = {
         name: to_bytes(render(pixels[name], p, p.size or subject.size, cut=loader.cut)) for name, p in params.items()
     }

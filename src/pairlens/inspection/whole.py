@@ -3,13 +3,14 @@
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from pairlens.inspection import copies, found, overlap, parameters, speed, views
+from pairlens.inspection import copies, found, overlap, parameters, speed, styles, views
 from pairlens.inspection.advice import Advice, advise
 from pairlens.inspection.copies import Copies
 from pairlens.inspection.found import Found
 from pairlens.inspection.overlap import Overlap
 from pairlens.inspection.parameters import Kind
 from pairlens.inspection.speed import Speed
+from pairlens.inspection.styles import Styled
 from pairlens.inspection.subject import Subject
 from pairlens.inspection.views import Drawn
 from pairlens.inspection.warn import warnings
@@ -28,6 +29,7 @@ class Inspection:
     parameters: tuple[Kind, ...]
     overlap: Overlap
     fallen: Crops | None
+    styled: Styled | None  # None if no view shows a texture
     copies: Copies | None  # None if nobody looked for them
     speed: Speed | None  # None if it was not measured
     advice: Advice | None
@@ -57,7 +59,7 @@ def inspect(
     """
     what = found.compute(subject)
     shown, kinds, shared = views.compute(subject), parameters.compute(subject), overlap.compute(subject)
-    fallen = overlap.fallen(subject, shared.alpha)
+    fallen, styled = overlap.fallen(subject, shared.alpha), styles.compute(subject)
     twice = None
     if duplicates:
         twice = copies.compute(subject, lambda done, total: advance("looking for duplicates", done, total))
@@ -68,4 +70,4 @@ def inspect(
     what = replace(what, skipped=tuple(dict.fromkeys([*what.skipped, *lost])))
     advice = None if pace is None else advise(pace)
     said = warnings(subject, what, shared, twice, pace, advice)
-    return Inspection(subject, what, shown, kinds, shared, fallen, twice, pace, advice, said)
+    return Inspection(subject, what, shown, kinds, shared, fallen, styled, twice, pace, advice, said)

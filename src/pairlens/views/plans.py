@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from itertools import permutations
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int64
 from torch import Tensor
 
 from pairlens.draw import Draw
@@ -32,8 +32,8 @@ class Augmentation:
     """The distribution of one view. Strengths are torchvision's ColorJitter's; a probability of 0 switches off.
 
     Raises:
-        InputError: on a probability outside [0, 1], a negative or too great strength, an empty range of sigmas, or
-            operations that are fewer than none or of a level outside [0, 10].
+        InputError: on a probability outside [0, 1], a negative or too great strength, an empty range of sigmas,
+            operations that are fewer than none or of a level outside [0, 10], or no stylised copy.
     """
 
     crop: CropSampler = field(default_factory=random_resized_crop)
@@ -46,9 +46,11 @@ class Augmentation:
     rotation: float = 0.0  # probability of 90, 180 or 270 degrees, all alike
     randaugment: int = 0  # RandAugment: operations a view; 0 is off
     randaugment_magnitude: float = 10.0  # their level, 0 to 10
+    texture: float = 0.0  # probability of one of the image's stylised copies in its place
+    styles: int = 4  # such copies of each image, each equally often
 
     def __post_init__(self) -> None:
-        for name in ("flip", "jitter_probability", "gray", "blur", "rotation"):
+        for name in ("flip", "jitter_probability", "gray", "blur", "rotation", "texture"):
             if not 0 <= getattr(self, name) <= 1:
                 raise InputError(f"The probability {name!r} of a view is {getattr(self, name)}; give one from 0 to 1.")
         if len(self.jitter) != 4 or not all(0 <= s < float("inf") for s in self.jitter) or self.jitter[3] > 0.5:
@@ -64,14 +66,16 @@ class Augmentation:
                 f"RandAugment is {self.randaugment} operations of magnitude {self.randaugment_magnitude}; give a "
                 "number of operations that is not negative, and a magnitude from 0 to 10."
             )
+        if self.styles < 1:
+            raise InputError(f"A view cannot be one of {self.styles} stylised copies; give one copy or more.")
 
     def draw(self, draw: Draw) -> ViewParams:
         """One view's parameters for each image of the batch, from `draw.views` only.
 
         The crop is drawn first, then one [B, 12] block of uniform numbers: flip, four factors, order, jittered, gray,
         blurred, sigma, rotated, angle. All are taken whatever their probability, so changing one augmentation leaves
-        what is drawn for the others as it was. Operations are drawn last, and where there are none, nothing: so they
-        leave the rest of their view as it was, but not the views that are drawn after it.
+        what is drawn for the others as it was. Operations are drawn then, and textures last, where there are any: so
+        they leave the rest of their view as it was, but not the views that are drawn after it.
         """
         batch = len(draw.sizes)
         crop = self.crop(draw)
@@ -88,10 +92,17 @@ class Augmentation:
             gray=uniform[7] < self.gray,
             blur=(uniform[9] * (high - low) + low) * blurred,
             rotation=(uniform[10] < self.rotation) * (1 + (uniform[11] * 3).long()),
-            texture=torch.zeros(batch, dtype=torch.long),
+            texture=self._textures(batch, draw.views),
             operations=operations,
             magnitudes=magnitudes,
         )
+
+    def _textures(self, batch: int, generator: torch.Generator) -> Int64[Tensor, "B"]:
+        """Which copy each view is cut from: 1 to `styles`, all alike, or 0, the image itself; drawn if asked for."""
+        if not self.texture:
+            return torch.zeros(batch, dtype=torch.long)
+        textured, which = torch.rand(batch, 2, generator=generator).unbind(1)
+        return (textured < self.texture) * (1 + (which * self.styles).long())
 
     def _factors(self, uniform: Float[Tensor, "B 4"]) -> Float[Tensor, "B 4"]:
         """Factors uniform in [max(0, 1 - strength), 1 + strength]; hue shifts uniform in [-strength, strength]."""

@@ -30,14 +30,14 @@ def render(
     resize, flip, quarter turns, jitter clamped after each adjustment, gray, Gaussian blur with `blur_kernel(size)`.
     With `cut`, images are the views' rectangles, S x S pixels already: their crop is not looked at, all else is done.
     RandAugment's operations, where there are any, stand between the blur and gray (InfoMin: `views.randaugment`).
+    The texture is not looked at: images are the copies that it names already (`data.styles.chosen`), or, where there
+    are no copies, the images themselves.
     Parameters stay on the CPU, where plans draw them; nothing is read back from an accelerator. The result is
     contiguous and in float32, also under autocast. On the CPU plain calls are faster than torch.compile, which gets
     every adjustment computed for every view.
 
     Raises:
-        InputError: on a textured view (not rendered yet), a batch of another length, images of another kind, cut ones
-            of another size, or a size below 2. On an accelerator and under torch.compile nothing may be read back:
-            textured views are NaN.
+        InputError: on a batch of another length, images of another kind, cut ones of another size, or a size below 2.
     """
     if images.dtype != torch.uint8 or images.ndim != 4 or images.shape[1] != 3:
         raise InputError(f"Images are {images.dtype} of shape {tuple(images.shape)}; give uint8 of shape [B, 3, H, W].")
@@ -53,8 +53,6 @@ def render(
         )
     with torch.autocast(images.device.type, enabled=False):
         if images.device.type == "cpu" and not torch.compiler.is_compiling():
-            if params.texture.any():
-                raise InputError("Textured views cannot be rendered yet; set every entry of `texture` to 0.")
             return render_chunks(images, params, size, mean, std, cut)
         return normalize_(_render_masked(images, params, size, cut), mean, std)
 
@@ -90,4 +88,4 @@ def _render_masked(
     adjust_(view, 1 - turned_gray, turned_gray, torch.zeros_like(turned_gray))
     if not operations.shape[1]:
         view = blur(view, params.blur, blur_kernel(size))
-    return view + torch.where(params.texture == 0, 0.0, float("nan"))[:, None, None, None]
+    return view

@@ -23,6 +23,9 @@ PLOTS: Mapping[str, tuple[str, str, str]] = {
 }
 NEUTRAL = {"brightness": 1.0, "contrast": 1.0, "saturation": 1.0, "hue": 0.0, "crop aspect": 1.0}
 
+RARE = ("turned", "another texture")
+"""What few recipes do to a view: told only where it is done."""
+
 
 def draw(kinds: Sequence[Kind]) -> Html:
     """All parameters that vary; those that do not are named in a sentence."""
@@ -125,7 +128,7 @@ def centres_figure(kind: Kind) -> go.Figure:
 
 def _shares(kinds: Sequence[Kind]) -> Html:
     """What is done to which share of the views."""
-    names = [name for name in kinds[0].shares if name != "turned" or any(kind.shares[name] for kind in kinds)]
+    names = [name for name in kinds[0].shares if name not in RARE or any(kind.shares[name] for kind in kinds)]
     rows = [_share(name, [kind.shares[name] for kind in kinds]) for name in names]
     operations = dict.fromkeys(name for kind in kinds for name in kind.operations)
     rows += [_share(name, [kind.operations.get(name, 0.0) for kind in kinds]) for name in operations]

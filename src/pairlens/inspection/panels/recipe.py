@@ -67,6 +67,8 @@ def _views(subject: Subject) -> Sequence[tuple[str, str]]:
     ]
     if v.randaugment:
         rows.append(("RandAugment", f"{v.randaugment} operations of magnitude {v.randaugment_magnitude:g}"))
+    if v.styling is not None:
+        rows.append(("texture", f"probability {v.texture:g}; {v.styles} copies {v.styling.words}"))
     if crops.boxes == "none":
         return [*rows, ("centres of crops", "anywhere")]
     found = ""

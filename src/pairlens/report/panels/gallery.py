@@ -103,7 +103,7 @@ def _example(arrays: Mapping[str, np.ndarray], names: Sequence[str], i: int) -> 
 
 
 def describe(params: Mapping[str, Any]) -> list[str]:
-    """A view's parameters as short phrases, in the order in which they are applied."""
+    """A view's parameters as short phrases, in the order in which they are applied; its texture last."""
     said = []
     if (crop := params.get("crop")) is not None:
         left, top, width, height = crop
@@ -159,14 +159,17 @@ def legend(examples: Sequence[Example], *more: Html) -> Html:
 
 def caption(examples: Sequence[Example]) -> Html:
     """How to read what stands below the views."""
+    textured = any(view.params.get("texture") for example in examples for view in example.views)
     small = any(_is_small(view, example) for example in examples for view in example.views)
-    return tag("p", {"class": "aside"}, f"{CAPTION} {SMALL}" if small else CAPTION)
+    said = [CAPTION, *([TEXTURE] if textured else []), *([SMALL] if small else [])]
+    return tag("p", {"class": "aside"}, " ".join(said))
 
 
 CAPTION = (
     "Crop: its share of the image's area, and its left and top corner in percent of the image. "
     "Colour changes stand in the order in which they were applied; hue is in turns of the colour wheel."
 )
+TEXTURE = "Texture: which of the image's stylised copies the view is cut from."
 SMALL = "Small views tell the rest of their parameters where the pointer rests on them."
 
 
