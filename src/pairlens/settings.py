@@ -85,7 +85,7 @@ class Views:
     texture: float = 0.0
     """Probability of a view from a copy of its image with another texture (LooC: 0.5)."""
     styles: int = 4
-    """Such copies of each image, made before training."""
+    """Such copies of each image, prepared before training."""
     styled_by: str = "spectrum"
     """spectrum or patches (not neural), a folder of copies (style-1/NAME, style-2/NAME ...), or AdaIN's weights."""
     styles_from: str | None = None
