@@ -110,8 +110,8 @@ def _note(run: Retrieved) -> Html:
     hue = " Hues are the same within 30 degrees." if "hue" in upright.chance else ""
     said = (
         f"How many of the {upright.k} nearest training images, by cosine, share a property with the test image that "
-        f"they were found for ({count(upright.queries)} queries, {count(upright.images)} images searched). Of turned "
-        f"images ({count(turned.images)}), queries too are turned by quarter turns: a space that knows turns finds theirs."
+        f"they were found for ({count(upright.queries)} queries, {count(upright.images)} images searched). Where images "
+        f"are turned ({count(turned.images)} of them), queries are, too: a space that knows turns finds its query\u2019s."
     )
     return tag("p", {"class": "aside"}, said + hue)
 
