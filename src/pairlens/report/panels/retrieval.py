@@ -110,8 +110,8 @@ def _note(run: Retrieved) -> Html:
     hue = " Hues are the same within 30 degrees." if "hue" in upright.chance else ""
     said = (
         f"How many of the {upright.k} nearest training images, by cosine, share a property with the test image that "
-        f"they were found for ({count(upright.queries)} queries, {count(upright.images)} images searched). Where images "
-        f"are turned ({count(turned.images)} of them), queries are, too: a space that knows turns finds its query\u2019s."
+        f"they were found for ({count(upright.queries)} queries, {count(upright.images)} images searched). Where "
+        f"images are turned ({count(turned.images)} of them), queries are, too: a space that knows turns finds theirs."
     )
     return tag("p", {"class": "aside"}, said + hue)
 
