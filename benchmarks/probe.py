@@ -118,7 +118,11 @@ def look(run: Run, label: str, place: Place, images: int | None) -> Seen:
         subject = open_subject([str(run.folder)], place, images=images)
         probed = record(probe(subject))
         write_json(path, probed)
-    kept = run.kept if run.kept and "rotation" in run.kept["probes"] else measure_kept(run, probes=PROBES, say=quiet)
+    kept = (
+        run.kept
+        if run.kept and "rotation" in run.kept["probes"]
+        else measure_kept(run, probes=PROBES, baselines=False, say=quiet)
+    )
     mine = probed["encoders"][0]["alterations"]
     asked = {q: one for q in QUESTIONS if (one := factor(kept["probes"], q.factor)) is not None}
     return Seen(
