@@ -160,13 +160,12 @@ def page(found: Sequence[Seen], runs: Sequence[Run], images: int | None) -> str:
     """The tables as Markdown."""
     labels = list(dict.fromkeys(one.label for one in found))
     questions = [q for q in QUESTIONS if all(q in one.kept for one in found)]
-    budget = runs[0].call["arguments"]["optimisation"]
     seeds = sorted({int(run.call["seed"]) for run in runs})
     lines = [
         "# The invariance probe against the factor probes",
         "",
         f"`benchmarks/probe.py`: {len(found)} runs of `benchmarks/looc.py` on {Path(runs[0].call['source']).name} ("
-        f"{budget['epochs']} epochs; seeds {', '.join(map(str, seeds))}), each probed with "
+        f"{runs[0].status['epochs']} epochs; seeds {', '.join(map(str, seeds))}), each probed with "
         f"{images or 'the usual number of'} test images. Means and 95 % intervals over the seeds (Student's t).",
         "",
         "Invariance: 1 where an alteration does nothing to features, 0 where it takes an image as far as another one. "
