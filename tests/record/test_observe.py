@@ -151,7 +151,7 @@ def test_transformed_pairs_are_taken_as_they_are(tmp_path: Path) -> None:
     seen = mix_negatives(extrapolate_positives(low, lam, negatives_see="raw"), lam - 0.5, order)
     row = row_of(tmp_path, q, k, symmetric=True, transformed=seen)
     scores = score(
-        Pairs(seen.query.float(), seen.key.float(), seen.negatives.float(), seen.excluded, None, seen.anchor.float())
+        Pairs(seen.query.float(), seen.key.float(), seen.negatives.float(), seen.excluded, anchor=seen.anchor.float())
     )
     mean = scores.negative[:ROWS][~scores.excluded[:ROWS]].mean().item()
     assert row["z.negative_mean"] == pytest.approx(mean, rel=1e-4, abs=1e-5)
@@ -442,6 +442,8 @@ FIELDS: list[tuple[dict[str, Any], str]] = [  # of pairs with 4 queries, 5 negat
     ({"own": z(4, 2, 6)}, r"own must be .* \[4, any, 3\]"),
     ({"own": z(4, 2, 3).long()}, "own must be a floating point tensor"),
     ({"own": z(4, 2, 3, device="meta")}, "query lies on cpu and the transformed pairs' own on meta"),
+    ({"own": z(4, 2, 3), "own_excluded": z(4, 2)}, r"own_excluded must be a boolean tensor \[4, 2\]"),
+    ({"own": z(4, 2, 3), "own_excluded": z(4, 3) > 0}, r"own_excluded must be .* \[4, 2\] .*, not bool \[4, 3\]"),
     ({"anchor": z(5, 3)}, r"anchor must be a floating point tensor \[4, 3\] .*, not float32 \[5, 3\]"),
     ({"anchor": z(4, 6)}, r"anchor must be .* \[4, 3\]"),
     ({"anchor": z(4, 3, device="meta")}, "query lies on cpu and the transformed pairs' anchor on meta"),
@@ -475,6 +477,7 @@ def test_fields_of_transformed_pairs_that_do_not_fit_are_said_in_a_sentence(
 
 def test_fields_of_transformed_pairs_that_fit_are_taken(tmp_path: Path) -> None:
     fitting = {"excluded": torch.zeros(4, 5, dtype=torch.bool), "own": torch.rand(4, 2, 3), "anchor": torch.rand(4, 3)}
+    fitting["own_excluded"] = torch.tensor([[True, False]] * 4)
     row_of(tmp_path, z(4, 3), z(4, 3), transformed=Pairs(z(4, 3), z(4, 3), z(5, 3), **fitting))
 
 

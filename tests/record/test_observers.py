@@ -50,6 +50,7 @@ def pairs_of(*, excluded: bool = False, own: bool = False) -> Pairs:
         negatives=units(K, D, seed=2),
         excluded=torch.rand(B, K, generator=generator) < 0.3 if excluded else None,
         own=units(B, J, D, seed=3) if own else None,
+        own_excluded=torch.rand(B, J, generator=generator) < 0.3 if own and excluded else None,
     )
 
 
@@ -73,8 +74,9 @@ def negatives_of(pairs: Pairs, i: int) -> Iterator[float]:
         if pairs.excluded is None or not pairs.excluded[i, k]:
             yield dot(anchor[i], pairs.negatives[k])
     if pairs.own is not None:
-        for own in pairs.own[i]:
-            yield dot(anchor[i], own)
+        for j in range(pairs.own.shape[1]):
+            if pairs.own_excluded is None or not pairs.own_excluded[i, j]:
+                yield dot(anchor[i], pairs.own[i, j])
 
 
 def positives_of(pairs: Pairs) -> list[float]:

@@ -69,8 +69,11 @@ def restore(name: str, flat: Mapping[str, Any]) -> Recipe:
 
     Raises:
         InputError: there is no such recipe.
+        KeyError: it has no such argument.
     """
     function = find_recipe(name)
+    if unknown := flat.keys() - {f.name for group in defaults(function).values() for f in fields(group)}:
+        raise KeyError(", ".join(sorted(unknown)))
     arguments = {}
     for parameter, group in defaults(function).items():
         values = {f.name: flat.get(f.name, getattr(group, f.name)) for f in fields(group)}

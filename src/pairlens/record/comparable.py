@@ -47,6 +47,13 @@ def _check_pairs(pairs: Pairs) -> None:
     for name, field, shape, axes, kind in (
         ("excluded", pairs.excluded, (rows, count), "queries, negatives", "boolean"),
         ("own", pairs.own, (rows, None, dim), "queries, negatives of each, dimensions", "floating point"),
+        (
+            "own_excluded",
+            pairs.own_excluded,
+            (rows, 0 if pairs.own is None else pairs.own.shape[1]),
+            "queries, negatives of each",
+            "boolean",
+        ),
         ("anchor", pairs.anchor, (rows, dim), "queries, dimensions", "floating point"),
     ):
         if field is None:

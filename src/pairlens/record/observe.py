@@ -11,6 +11,7 @@ import sys
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -202,4 +203,6 @@ def _seen(transformed: Transformed, symmetric: bool) -> Pairs:
         return _pairs([t.float() for t in transformed], symmetric)
     few = first_queries(transformed)
     own, anchor = (None if t is None else t.float() for t in (few.own, few.anchor))
-    return Pairs(few.query.float(), few.key.float(), few.negatives.float(), few.excluded, own, anchor)
+    return replace(
+        few, query=few.query.float(), key=few.key.float(), negatives=few.negatives.float(), own=own, anchor=anchor
+    )

@@ -82,6 +82,7 @@ def first_queries(pairs: Pairs, rows: int = ROWS) -> Pairs:
         negatives=pairs.negatives,
         excluded=None if pairs.excluded is None else pairs.excluded[:rows],
         own=None if pairs.own is None else pairs.own[:rows],
+        own_excluded=None if pairs.own_excluded is None else pairs.own_excluded[:rows],
         anchor=None if pairs.anchor is None else pairs.anchor[:rows],
     )
 
