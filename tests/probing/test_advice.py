@@ -60,6 +60,8 @@ def test_looc_that_failed_is_told_so() -> None:
     found = advice(tried, rotation="blind")
     assert not found.worth
     assert "there is a space for rotation, and yet" in found.sentence
+    assert "--last-stage own" in found.sentence
+    assert "--last-stage own" not in advice(replace(tried, fanned=True), rotation="blind").sentence
     assert "It was trained by LooC, with a space for colour and rotation." in advice(tried).sentence
     half = replace(tried, apart=("rotation",))
     assert advice(half, hue="blind", rotation="blind").command == (

@@ -37,6 +37,7 @@ class Training:
     trained: bool
     varied: frozenset[str]  # augmentations in which two views of an image differ: keys of `GROUPS`
     apart: tuple[str, ...]  # those with a space of their own (LooC)
+    fanned: bool = False  # each space has a last stage of its own (LooC++)
 
 
 @dataclass(frozen=True)
@@ -59,7 +60,8 @@ def training_of(run: Run | None) -> Training | None:
     first = next(iter(views.values()))
     other = views.get("key", first.rows(torch.arange(count).roll(1)))
     varied = frozenset(group for group in GROUPS if not first.agrees(other, group).all())
-    return Training(recipe.name, recipe.method.trains, varied, tuple(g for g in GROUPS if key_of(g) in views))
+    apart = tuple(g for g in GROUPS if key_of(g) in views)
+    return Training(recipe.name, recipe.method.trains, varied, apart, recipe.network.last_stage == "own")
 
 
 def advise(
@@ -84,8 +86,8 @@ def advise(
     wanted = [g for g in DECISIVE if g in (*lost, *dull) and g not in apart]
     if wanted:
         return Advice(True, _why(wanted, lost, training, verdicts), command_for(wanted, training, source))
-    if again:
-        return Advice(False, _already(again))
+    if training is not None and again:
+        return Advice(False, _already(again, training.fanned))
     kept = listed([NOUNS[g] for g, names in probed.items() if names])
     extra = f" It was trained by LooC, with a space for {_nouns(apart)}." if apart else ""
     return Advice(False, f"No: nothing that LooC could give back is lost; it keeps {kept}.{extra}")
@@ -117,11 +119,11 @@ def _why(wanted: Sequence[str], lost: Sequence[str], training: Training | None, 
     return f"{said}, {why}. LooC keeps each in a space of its own."
 
 
-def _already(groups: Sequence[str]) -> str:
+def _already(groups: Sequence[str], fanned: bool) -> str:
+    stages = "" if fanned else "give each a last stage of its own (`--last-stage own`), "
     return (
         f"LooC has been tried: there is a space for {_nouns(groups)}, and yet the encoder is blind to it, at least in "
-        "part. Look at the spaces themselves (`--spaces`), give each a last stage of its own (`--last-stage own`), or "
-        "train longer."
+        f"part. Look at the spaces themselves (`--spaces`), {stages}or train longer."
     )
 
 

@@ -8,6 +8,7 @@ import pairlens
 from pairlens.environment import describe
 from pairlens.evaluate.invariance import FOLDS, Estimate, Similar, Traces
 from pairlens.probing import verdict
+from pairlens.probing.verdict import headline
 from pairlens.probing.whole import Probe, Probing
 
 
@@ -16,11 +17,11 @@ def record(probing: Probing) -> dict[str, Any]:
 
     `date`, `seed`, `seconds`, `version`, `environment`; `source`, `which` (of its images), `images`, `curve` (images of
     the curves), `folds`; `thresholds` of the verdicts; and `encoders`, a list of records: `name`, `what` was opened,
-    `space` (None for the encoder itself), `size` of the views, `training` (None where it is not known), `advice` (None
-    for a space), and `alterations` by name. Of these each has `group`, `unit`, `measure` ("accuracy", of which chance
-    is taken off, or "r2"), `verdict`, `sure`, `share` (of what the reference reads off), `sentences`, and for
-    "encoder", "untrained" and "pixels" the `invariance`, the `predictability` (each `value` and standard `error`) and
-    the `curve`. What is not known is None.
+    `space` (None for the encoder itself), `size` of the views, `training` (None where it is not known), `headline` (all
+    verdicts in a sentence), `advice` (None for a space), and `alterations` by name. Of these each has `group`, `unit`,
+    `measure` ("accuracy", of which chance is taken off, or "r2"), `verdict`, `sure`, `share` (of what the reference
+    reads off), `sentences`, and for "encoder", "untrained" and "pixels" the `invariance`, the `predictability` (each
+    `value` and standard `error`) and the `curve`. What is not known is None.
     """
     subject = probing.subject
     limits = {name: getattr(verdict, name) for name in ("NEAR", "FAR", "LOST", "KEPT", "READABLE", "FAINT", "SURE")}
@@ -54,6 +55,7 @@ def _encoder(probe: Probe) -> dict[str, Any]:
             "varied": sorted(training.varied),
             "apart": list(training.apart),
         },
+        "headline": headline(probe.verdicts),
         "advice": advice and {"worth": advice.worth, "sentence": advice.sentence, "command": advice.command},
         "alterations": {a.name: _alteration(probe, a.name) for a in probe.alterations},
     }

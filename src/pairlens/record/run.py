@@ -16,6 +16,7 @@ evaluation.json     what `pairlens evaluate` found
 neighbours.npz      nearest neighbours of some test images, for the report
 semantics.json      what a classifier makes of the run's crops (`pairlens evaluate --classifier`)
 kept.json           what the encoder keeps of rotation and known factors (`pairlens evaluate --probes`)
+probe.json          what the encoder is blind to, and probe.html, the page of it (`pairlens probe`)
 spaces.json         what each embedding space tells; spaces.npz: pictures to it (`pairlens evaluate --probes spaces`)
 few_shot.json       accuracies with a few labelled images of each class (`pairlens evaluate --probes few_shot`)
 
@@ -112,6 +113,12 @@ class Run:
     def kept(self) -> dict[str, Any] | None:
         """kept.json, where it was probed what the encoder keeps."""
         path = self.folder / "kept.json"
+        return _json(path) if path.exists() else None
+
+    @cached_property
+    def probe(self) -> dict[str, Any] | None:
+        """probe.json, where it was asked what the encoder is blind to."""
+        path = self.folder / "probe.json"
         return _json(path) if path.exists() else None
 
     @cached_property

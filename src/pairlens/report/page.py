@@ -23,6 +23,7 @@ from pairlens.report.panels import (
     gallery,
     kept,
     neighbours,
+    probe,
     probes,
     retrieval,
     run_table,
@@ -75,6 +76,7 @@ def _sections(opened: Sequence[Run], names: Sequence[str]) -> list[Section]:
             _accuracy(opened, names),
         ),
         *_kept(opened, names),
+        *_probed(opened, names),
         *_spaces(opened, names),
         Section(
             "pairs",
@@ -139,6 +141,16 @@ def _kept(opened: Sequence[Run], names: Sequence[str]) -> list[Section]:
         return []
     lead = "Training teaches to ignore what views differ in. What a task needs, the features should still tell."
     return [Section("kept", "What is kept", lead, together(opened, names, kept.compute, kept.draw))]
+
+
+def _probed(opened: Sequence[Run], names: Sequence[str]) -> list[Section]:
+    """What the encoders are blind to, where one was asked."""
+    if not any((run.folder / "probe.json").exists() for run in opened):
+        return []
+    lead = (
+        "What of a picture can change without the encoder noticing? Where a task depends on it, the encoder is no use."
+    )
+    return [Section("probe", "Blind spots", lead, each(opened, names, probe.compute, lambda d, _: probe.draw(d)))]
 
 
 def _spaces(opened: Sequence[Run], names: Sequence[str]) -> list[Section]:

@@ -110,7 +110,7 @@ def _task(one: Attributed) -> Html:
     )
     whole = _bar(one.spaces, one.share, "all", one.right)
     chosen = _chosen(one)
-    rows = [_bar(one.spaces, one.by_class[c], one.names[c], one.count[c]) for c in chosen]
+    rows = [_bar(one.spaces, share, one.names[c], one.count[c]) for c, share in chosen.items()]
     less = (
         f"{len(chosen)} of {len(one.names)} classes: the most one-sided and the most even."
         if len(chosen) < len(one.names)
@@ -131,13 +131,13 @@ def _task(one: Attributed) -> Html:
 SPREAD = "How large a part each space has: mass at the right means that this space alone decides."
 
 
-def _chosen(one: Attributed) -> list[int]:
-    """The classes that are shown, in their order."""
-    known = [c for c, row in enumerate(one.by_class) if row is not None]
+def _chosen(one: Attributed) -> dict[int, Float[np.ndarray, "n"]]:
+    """The spaces' parts in the classes that are shown, in the classes' order."""
+    known = {c: row for c, row in enumerate(one.by_class) if row is not None}
     if len(known) <= CLASSES:
         return known
-    ranked = sorted(known, key=lambda c: float(np.max(one.by_class[c])))
-    return sorted(ranked[: CLASSES // 2] + ranked[-CLASSES // 2 :])
+    ranked = sorted(known, key=lambda c: float(np.max(known[c])))
+    return {c: known[c] for c in sorted(ranked[: CLASSES // 2] + ranked[-CLASSES // 2 :])}
 
 
 def _bar(spaces: Sequence[str], share: Float[np.ndarray, "n"], name: str, images: int) -> Html:
