@@ -165,7 +165,7 @@ def page(found: Sequence[Seen], runs: Sequence[Run], images: int | None) -> str:
         "# The invariance probe against the factor probes",
         "",
         f"`benchmarks/probe.py`: {len(found)} runs of `benchmarks/looc.py` on {Path(runs[0].call['source']).name} ("
-        f"{runs[0].status['epochs']} epochs; seeds {', '.join(map(str, seeds))}), each probed with "
+        f"{max(run.status['epochs'] for run in runs)} epochs; seeds {', '.join(map(str, seeds))}), each probed with "
         f"{images or 'the usual number of'} test images. Means and 95 % intervals over the seeds (Student's t).",
         "",
         "Invariance: 1 where an alteration does nothing to features, 0 where it takes an image as far as another one. "
