@@ -24,8 +24,8 @@ class Pairs:
     negatives: Float[Tensor, "K D"]  # shared by all queries
     excluded: Bool[Tensor, "B K"] | None = None  # True: this shared negative is none of this query's
     own: Float[Tensor, "B J D"] | None = None  # negatives of one query only (LooC, Eq. 2)
-    own_excluded: Bool[Tensor, "B J"] | None = None  # True: this own negative is none, either
     anchor: Float[Tensor, "B D"] | None = None  # what negatives are scored with; None: the query
+    own_excluded: Bool[Tensor, "B J"] | None = None  # True: this own negative is none, either
 
 
 @dataclass(frozen=True)
