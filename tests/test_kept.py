@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pairlens import commands, kept
+from pairlens import commands, opened
 from pairlens.assess import assess
 from pairlens.data.images import Source
 from pairlens.data.scenes import make_scenes
@@ -50,7 +50,7 @@ def seen(monkeypatch: pytest.MonkeyPatch) -> Callable[[Source], None]:
     """Lets a run be measured on other images."""
 
     def show(source: Source) -> None:
-        monkeypatch.setattr(kept, "open_run_source", lambda *args: source)
+        monkeypatch.setattr(opened, "open_run_source", lambda *args: source)
 
     return show
 

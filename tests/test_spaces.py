@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pairlens import commands, few_shot, reopen
+from pairlens import commands, opened, reopen
 from pairlens.errors import InputError
 from pairlens.few_shot import few_shot_table, measure_few_shot
 from pairlens.pretrain import pretrain, start_run
@@ -141,6 +141,6 @@ def test_the_command_measures_what_is_named(single: Run, capsys: pytest.CaptureF
 def test_few_shots_need_labels(single: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     given = reopen.open_run_source(single, quiet)
     bare = replace(given, train=replace(given.train, labels=None, classes=()), test=None)
-    monkeypatch.setattr(few_shot, "open_run_source", lambda *args: bare)
+    monkeypatch.setattr(opened, "open_run_source", lambda *args: bare)
     with pytest.raises(InputError, match=r"label|classes"):
         measure_few_shot(single, say=quiet)

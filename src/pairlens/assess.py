@@ -14,7 +14,7 @@ from pairlens.judge import judge_crops, lines, open_classifier, open_judgement
 from pairlens.opened import load_trained
 from pairlens.place import find_place
 from pairlens.record.disk import write_arrays
-from pairlens.record.files import name_unreadable, unreadable_sentence
+from pairlens.record.files import tell_unreadable
 from pairlens.record.run import Run, write_json
 from pairlens.reopen import open_run_source, recall, recorded_colours
 
@@ -88,8 +88,7 @@ def assess(
         encoder, source, seed=seed, progress=lambda done, total: progress("encoding images", done, total), **sight
     )
     write_arrays(run.folder / "neighbours.npz", arrays)
-    if lost := name_unreadable(run.folder, source.train, source.test):
-        say(unreadable_sentence(run.folder, lost))
+    tell_unreadable(run.folder, source, say)
     return result
 
 

@@ -6,18 +6,15 @@ from dataclasses import asdict
 from functools import partial
 from typing import Any
 
-from pairlens.environment import apply
 from pairlens.evaluate.features import counted
 from pairlens.evaluate.few_shot import SHOTS, few_shot
 from pairlens.evaluate.parts import parted
 from pairlens.evaluate.seen import see_upright
 from pairlens.evaluate.spaces import beside, of_one_scale, read_spaces, sets_of, space_readers
 from pairlens.intervals import interval
-from pairlens.opened import load_trained, open_run_encoder
-from pairlens.place import find_place
-from pairlens.record.files import name_unreadable, unreadable_sentence
+from pairlens.opened import open_measured
+from pairlens.record.files import tell_unreadable
 from pairlens.record.run import Run, write_json
-from pairlens.reopen import open_run_source, recall
 from pairlens.words import timestamp
 
 
@@ -40,11 +37,7 @@ def measure_few_shot(
         InputError: there is no encoder yet, the images have no labels, a class has too few, or the source has changed.
     """
     began = time.perf_counter()
-    _, machine = recall(run)
-    place = find_place(machine)
-    apply(place)
-    opened = open_run_encoder(run, place)
-    source = open_run_source(run, say, lambda done, total: progress("reading images", done, total))
+    opened, source = open_measured(run, say, progress)
     parts = parted(source, seed)
     sight = opened.sight(counted(partial(progress, "encoding images"), sum(map(len, parts))))
     readers = space_readers(opened.encoder, opened.heads)
@@ -67,7 +60,7 @@ def measure_few_shot(
         "date": timestamp(),
         "seed": seed,
         "training_seed": run.call["seed"],
-        "step": load_trained(run, opened.encoder),  # the same weights once more: it knows their step
+        "step": opened.step,
         "seconds": round(time.perf_counter() - began, 2),
         "data": {"train": len(parts[0]), "test": len(parts[1])},
         "classes": classes,
@@ -76,8 +69,7 @@ def measure_few_shot(
         "sets": rows,
     }
     write_json(run.folder / "few_shot.json", result)
-    if lost := name_unreadable(run.folder, source.train, source.test):
-        say(unreadable_sentence(run.folder, lost))
+    tell_unreadable(run.folder, source, say)
     return result
 
 

@@ -8,8 +8,6 @@ from typing import Any, Literal, get_args
 
 import torch
 
-from pairlens.assemble import untrained_encoder
-from pairlens.environment import apply
 from pairlens.errors import InputError
 from pairlens.evaluate.factors import find_factors, tell_factor
 from pairlens.evaluate.features import counted, encode, pooled_pixels
@@ -17,11 +15,9 @@ from pairlens.evaluate.parts import Part, parted_anyhow
 from pairlens.evaluate.protocol import NAMES, Contestants, Sight
 from pairlens.evaluate.rotation import IMAGES, TURNS, tell_rotation
 from pairlens.evaluate.told import Told
-from pairlens.opened import load_trained
-from pairlens.place import find_place
-from pairlens.record.files import name_unreadable, unreadable_sentence
+from pairlens.opened import open_measured, untrained_like
+from pairlens.record.files import tell_unreadable
 from pairlens.record.run import Run, write_json
-from pairlens.reopen import open_run_source, recall, recorded_colours
 from pairlens.words import timestamp
 
 Say = Callable[[str], None]
@@ -65,34 +61,17 @@ def measure_kept(
         InputError: there is no encoder yet, weights are damaged, or the source has changed.
     """
     began = time.perf_counter()
-    recipe, machine = recall(run)
-    place = find_place(machine)
-    apply(place)
-    made = partial(
-        untrained_encoder,
-        recipe.network,
-        place.precision,
-        run.call["seed"],
-        run.info["size"],
-        recipe.method.heads,
-    )
-    encoder = made()
-    step = load_trained(run, encoder)
-    contestants: Contestants = {"encoder": encoder}
+    opened, source = open_measured(run, say, progress)
+    contestants: Contestants = {"encoder": opened.encoder}
     if baselines:
-        contestants |= {"random": made(), "pixels": None}
-    for network in contestants.values():
-        if network is not None:
-            network.to(place.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    source = open_run_source(run, say, lambda done, total: progress("reading images", done, total))
+        contestants |= {"random": untrained_like(opened, run.call["seed"]), "pixels": None}
     train, test = parted_anyhow(source, seed)
-    mean, std = (colour.to(place.device) for colour in recorded_colours(run))
-    sight = Sight(run.info["size"], mean, std, place.device, place.precision)
+    sight = opened.sight()
     found: dict[str, Any] = {}
     measures = {"rotation": _rotation, "factors": _factors}
     for probe in dict.fromkeys(probes):
         found |= measures[probe](contestants, train, test, sight, seed, say, progress)
-    same = {"step": step, "training_seed": run.call["seed"], "seed": seed}
+    same = {"step": opened.step, "training_seed": run.call["seed"], "seed": seed}
     result = {
         "date": timestamp(),
         **same,
@@ -101,8 +80,7 @@ def measure_kept(
         "probes": _before(run, same) | found,
     }
     write_json(run.folder / "kept.json", result)
-    if lost := name_unreadable(run.folder, source.train, source.test):
-        say(unreadable_sentence(run.folder, lost))
+    tell_unreadable(run.folder, source, say)
     return result
 
 

@@ -15,16 +15,18 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
 from pairlens.assemble import make_branch, seeded
+from pairlens.data.images import Source
+from pairlens.environment import apply
 from pairlens.errors import InputError
 from pairlens.evaluate.protocol import Sight
 from pairlens.nets.backbones import Backbone, is_backbone
 from pairlens.nets.branch import Branch
 from pairlens.nets.encoders import ARCHITECTURES, make_encoder
 from pairlens.nets.weights import PRETRAINED, fits, load_tensors, read_tensors
-from pairlens.place import Place
+from pairlens.place import Place, find_place
 from pairlens.record.checkpoint import checkpoints, load_encoder, step_of, weights_below
 from pairlens.record.run import Run
-from pairlens.reopen import recall, recorded_colours
+from pairlens.reopen import open_run_source, recall, recorded_colours
 from pairlens.settings import Network
 
 IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
@@ -51,6 +53,7 @@ class Opened:
     run: Run | None = None  # that trained it, where that is known
     network: Network = Network()  # its shape, ...
     spaces: tuple[str, ...] = ("z",)  # ... for heads of these names
+    step: int | None = None  # of the run's training that the weights are from
 
     def sight(self, progress: Callable[[int], None] = lambda images: None) -> Sight:
         """How this encoder is shown images."""
@@ -111,7 +114,24 @@ def open_run_encoder(run: Run, place: Place, *, size: int | None = None) -> Open
     if loaded:
         _load_heads(branch, heads, saved[-1])
     opened = _opened(str(run.folder), branch, size, recorded_colours(run), place, network, spaces)
-    return replace(opened, run=run, heads=dict(branch.heads.items()) if loaded else {})
+    return replace(opened, run=run, step=step, heads=dict(branch.heads.items()) if loaded else {})
+
+
+def open_measured(
+    run: Run,
+    say: Callable[[str], None] = print,
+    progress: Callable[[str, int, int], None] = lambda what, done, total: None,
+) -> tuple[Opened, Source]:
+    """A run's encoder, on the machine that it was called with, and the images that it was trained on.
+
+    Raises:
+        InputError: there is no encoder yet, weights are damaged, or the source has changed.
+    """
+    _, machine = recall(run)
+    place = find_place(machine)
+    apply(place)
+    opened = open_run_encoder(run, place)
+    return opened, open_run_source(run, say, lambda done, total: progress("reading images", done, total))
 
 
 def untrained_like(opened: Opened, seed: int = 1) -> nn.Module:

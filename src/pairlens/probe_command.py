@@ -9,7 +9,6 @@ from tyro.conf import OmitArgPrefixes, Positional, PositionalMetavarFromFieldNam
 
 from pairlens.console import Console
 from pairlens.environment import apply
-from pairlens.errors import InputError
 from pairlens.flags import registry
 from pairlens.place import find_place
 from pairlens.probing.page import write_probe
@@ -20,6 +19,7 @@ from pairlens.probing.whole import probe as look
 from pairlens.record.run import write_json
 from pairlens.report.document import check_output
 from pairlens.settings import Machine
+from pairlens.shown import check_seed
 
 
 @dataclass(frozen=True)
@@ -68,8 +68,7 @@ def probe(argv: list[str]) -> int:
             output: the page, and beside it its numbers as .json; by default RUN/probe.html for one run, else
                 probe.html here.
         """
-        if not 0 <= seed < 2**31:
-            raise InputError(f"the seed must lie between 0 and {2**31 - 1}, not {seed}; any such number will do")
+        check_seed(seed)
         page = output or _usual_output(what)
         check_output(page)
         place = find_place(Machine(machine.device, machine.precision, machine.threads))

@@ -12,7 +12,6 @@ import numpy as np
 import torch
 from torch import nn
 
-from pairlens.environment import apply
 from pairlens.evaluate.attribution import attribute
 from pairlens.evaluate.factors import Factor, find_factors
 from pairlens.evaluate.features import counted
@@ -23,12 +22,10 @@ from pairlens.evaluate.rotation import IMAGES, TURNS
 from pairlens.evaluate.seen import TURN, Seen, at_most, factor_of, see_turned, see_upright, turn_of
 from pairlens.evaluate.spaces import ENCODER, Task, beside, read_spaces, sets_of, space_readers, tell_spaces
 from pairlens.nets.fan import Fan
-from pairlens.opened import Opened, load_trained, open_run_encoder
-from pairlens.place import find_place
+from pairlens.opened import Opened, open_measured
 from pairlens.record.disk import write_arrays
-from pairlens.record.files import name_unreadable, unreadable_sentence
+from pairlens.record.files import tell_unreadable
 from pairlens.record.run import Run, write_json
-from pairlens.reopen import open_run_source, recall
 from pairlens.words import timestamp
 
 Say = Callable[[str], None]
@@ -67,11 +64,7 @@ def measure_spaces(
         InputError: there is no encoder yet, weights are damaged, or the source has changed.
     """
     began = time.perf_counter()
-    _, machine = recall(run)
-    place = find_place(machine)
-    apply(place)
-    opened = open_run_encoder(run, place)
-    source = open_run_source(run, say, lambda done, total: progress("reading images", done, total))
+    opened, source = open_measured(run, say, progress)
     parts = zip(parted_anyhow(source, seed), (TRAIN, TEST), strict=True)
     train, test = (at_most(part, most, seed) for part, most in parts)
     readers = space_readers(opened.encoder, opened.heads)
@@ -96,7 +89,7 @@ def measure_spaces(
         "date": timestamp(),
         "seed": seed,
         "training_seed": run.call["seed"],
-        "step": load_trained(run, opened.encoder),  # the same weights once more: it knows their step
+        "step": opened.step,
         "seconds": round(time.perf_counter() - began, 2),
         "data": {"train": len(train), "test": len(test)},
         "turned": {name: len(seen) // TURNS for name, seen in zip(("train", "test"), turned, strict=True)},
@@ -109,8 +102,7 @@ def measure_spaces(
     }
     write_json(run.folder / "spaces.json", result)
     write_arrays(run.folder / "spaces.npz", with_pictures(arrays, train, test))
-    if lost := name_unreadable(run.folder, source.train, source.test):
-        say(unreadable_sentence(run.folder, lost))
+    tell_unreadable(run.folder, source, say)
     return result
 
 

@@ -86,7 +86,7 @@ def test_what_cannot_be_probed(
 def test_runs_on_different_images_need_common_ones(
     run: Path, place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import pairlens.probing.subject as module
+    import pairlens.shown as module
 
     marks = iter([("a",), ("b",)])
     told: Callable[[object], tuple[str, ...]] = lambda _: next(marks)  # noqa: E731

@@ -5,24 +5,20 @@ N images.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import torch
 import torch.nn.functional as F
 from jaxtyping import Int64
 from torch import Tensor
 
-from pairlens.data.images import ImageSet, Source
+from pairlens.data.images import ImageSet
 from pairlens.data.photographs import Photographs
-from pairlens.data.sources import open_source
 from pairlens.data.styles import mix_spectra
 from pairlens.errors import InputError
 from pairlens.evaluate.parts import Part, whole
 from pairlens.opened import Opened, open_encoder
 from pairlens.place import Place
-from pairlens.record.run import Run
-from pairlens.reopen import open_run_source
-from pairlens.report.text import unique_names
+from pairlens.shown import open_images, short_names
 
 MOST, LEAST = 1600, 320
 """Images that are looked at by default: so many of up to 64 px on a CPU, as few of large ones, which take longer."""
@@ -87,7 +83,7 @@ def open_subject(
     if not made:
         raise InputError("there is no encoder to probe; name a run's folder, timm/NAME, torchvision/NAME or a file")
     largest = max(one.size for one in made)
-    source = _of_runs(made, say, progress) if on is None else _named(on, largest, seed, say, progress)
+    source = open_images(made, on, seed=seed, say=say, progress=progress)
     which, shown = "training", source.train
     if source.test is not None and len(source.test) >= FEWEST:
         which, shown = "test", source.test
@@ -98,37 +94,12 @@ def open_subject(
         say(f"{source.name} holds {len(shown):,} {which} images; all of them are looked at")
     index = torch.randperm(len(shown), generator=torch.Generator().manual_seed(seed))[:count]
     part = whole(with_textures(_copied(shown, index, progress)))
-    return Subject(tuple(made), _names(what), source.name, which, part, seed)
+    return Subject(tuple(made), tuple(short_names(what)), source.name, which, part, seed)
 
 
 def usual_images(size: int, place: Place) -> int:
     """As many images as take a minute or a few: all of them on a GPU, fewer of large views on a CPU."""
     return MOST if place.device.type == "cuda" else max(LEAST, min(MOST, round(MOST * (64 / size) ** 2)))
-
-
-def _of_runs(made: Sequence[Opened], say: Say, progress: Progress) -> Source:
-    runs = [one.run for one in made if one.run is not None]
-    if not runs:
-        raise InputError(
-            "these encoders do not say which images they are for; name some with --on (a folder of images, a data "
-            "set's folder, a .npy or .npz file, or scenes)"
-        )
-    if len({_images(run) for run in runs}) > 1:
-        raise InputError(
-            f"the runs were trained on different images ({' and '.join(sorted({r.call['source'] for r in runs}))}); "
-            "name those to compare them on with --on"
-        )
-    return open_run_source(runs[0], say, progress)
-
-
-def _images(run: Run) -> tuple[str, ...]:
-    """What makes two runs' images the same."""
-    data = run.info.get("data", {})
-    return str(data.get("fingerprint") or run.call["source"]), str(data.get("side")), str(data.get("train"))
-
-
-def _named(on: str, view: int, seed: int, say: Say, progress: Progress) -> Source:
-    return open_source(on, view=view, seed=seed, say=say, progress=progress)
 
 
 def with_textures(images: ImageSet) -> ImageSet:
@@ -160,11 +131,3 @@ def _copied(images: ImageSet, index: Int64[Tensor, "N"], progress: Progress) -> 
         pixels.append(images.pixels[some])
         progress(sum(map(len, pixels)), len(index))
     return replace(rows, pixels=torch.cat(pixels))
-
-
-def _names(what: Sequence[str]) -> tuple[str, ...]:
-    """Runs and files by the end of their path, as much of it as tells them apart; libraries' networks as they are."""
-    paths = [Path(name).expanduser() for name in what]
-    there = [path for path in paths if path.exists()]
-    short = dict(zip(map(str, there), unique_names(there), strict=True))
-    return tuple(short.get(str(path), name) for path, name in zip(paths, what, strict=True))

@@ -93,6 +93,12 @@ def name_unreadable(folder: Path, *sets: ImageSet | None) -> list[Skipped]:
     return found
 
 
+def tell_unreadable(folder: Path, source: Source, say: Say) -> None:
+    """Name the files of a source that could not be decoded meanwhile in the run's log, and tell of them if any."""
+    if lost := name_unreadable(folder, source.train, source.test):
+        say(unreadable_sentence(folder, lost))
+
+
 def unreadable_sentence(folder: Path, files: Sequence[Skipped], count: int = 0, *, skipped: bool = False) -> str:
     """What is told of files that cannot be read, these among `count` of them, and where the log is that names them."""
     (name, reason), one = files[0], max(count, len(files)) == 1

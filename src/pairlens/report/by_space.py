@@ -3,22 +3,20 @@
 n spaces, C classes, T bins.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float, Int
 
-from pairlens.errors import InputError
 from pairlens.record.run import Run
 from pairlens.report.kept import NAMES, Told
+from pairlens.report.read import intact
 from pairlens.report.text import clean
 
 ENCODER = "encoder"
 """What stands for the encoder's features among the spaces."""
-
-T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -82,7 +80,7 @@ def read_by_space(run: Run) -> BySpace | None:
         InputError: `spaces.json` does not hold what it should.
     """
     found = run.told_by_space
-    return None if found is None else _whole(_by_space, found)
+    return None if found is None else intact(_by_space, found, *REMEDY)
 
 
 def read_attributed(run: Run) -> tuple[Attributed, ...]:
@@ -92,14 +90,10 @@ def read_attributed(run: Run) -> tuple[Attributed, ...]:
         InputError: `spaces.json` does not hold what it should.
     """
     found = run.told_by_space
-    return () if found is None else _whole(_attributed, found)
+    return () if found is None else intact(_attributed, found, *REMEDY)
 
 
-def _whole(read: Callable[[Mapping[str, Any]], T], found: Mapping[str, Any]) -> T:
-    try:
-        return read(found)
-    except (ValueError, TypeError, LookupError, AttributeError) as error:
-        raise InputError("spaces.json is damaged or of another version; measure the spaces again") from error
+REMEDY = ("spaces.json", "measure the spaces again")
 
 
 def _by_space(found: Mapping[str, Any]) -> BySpace:

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Int
 
-from pairlens.errors import InputError
 from pairlens.record.run import Run
+from pairlens.report.read import intact
 from pairlens.report.text import count
 
 
@@ -68,13 +68,9 @@ def read_judged(run: Run) -> Judged | None:
     Raises:
         InputError: `semantics.json` does not hold what it should.
     """
-    found = run.semantics
-    if found is None:
+    if run.semantics is None:
         return None
-    try:
-        return _judged(found)
-    except (ValueError, TypeError, LookupError, ArithmeticError, AttributeError) as error:
-        raise InputError("semantics.json is damaged or of another version; let the classifier judge again") from error
+    return intact(_judged, run.semantics, "semantics.json", "let the classifier judge again")
 
 
 def _judged(found: Mapping[str, Any]) -> Judged:

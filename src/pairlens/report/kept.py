@@ -4,9 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from pairlens.errors import InputError
 from pairlens.record.run import Run
-from pairlens.report.read import CONTESTANTS
+from pairlens.report.read import CONTESTANTS, intact
 from pairlens.report.text import clean
 
 TURNS = "4 rotations"
@@ -49,13 +48,7 @@ def read_kept(run: Run) -> Kept | None:
     Raises:
         InputError: `kept.json` does not hold what it should.
     """
-    found = run.kept
-    if found is None:
-        return None
-    try:
-        return _kept(found)
-    except (ValueError, TypeError, LookupError, AttributeError) as error:
-        raise InputError("kept.json is damaged or of another version; measure again what is kept") from error
+    return None if run.kept is None else intact(_kept, run.kept, "kept.json", "measure again what is kept")
 
 
 def _kept(found: Mapping[str, Any]) -> Kept:

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 from jaxtyping import Num
@@ -46,6 +46,18 @@ def undamaged(read: Callable[[], T], otherwise: T) -> T:
         return read()
     except DAMAGED:
         return otherwise
+
+
+def intact(read: Callable[[Mapping[str, Any]], T], found: Mapping[str, Any], file: str, remedy: str) -> T:
+    """What `read` makes of a file's content.
+
+    Raises:
+        InputError: the file does not hold what it should; the remedy says what makes it anew.
+    """
+    try:
+        return read(found)
+    except (ValueError, TypeError, LookupError, ArithmeticError, AttributeError) as error:
+        raise InputError(f"{file} is damaged or of another version; {remedy}") from error
 
 
 def finite(value: object, otherwise: float) -> float:

@@ -1,13 +1,13 @@
 """Few-shot accuracy with its interval over the trials, of every run and set of spaces (LooC, Tables 2 and 5)."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from pairlens.errors import InputError
 from pairlens.record.run import Run
 from pairlens.report.by_space import ENCODER
 from pairlens.report.html import Html, scrolling, tag, user
-from pairlens.report.read import Missing
+from pairlens.report.read import Missing, intact
 from pairlens.report.text import clean, count, percent
 
 
@@ -35,17 +35,18 @@ def compute(run: Run) -> FewShot | Missing:
     found = run.few_shot
     if found is None:
         return Missing("Few-shot accuracy was not measured: `pairlens evaluate RUN --probes few_shot` does it.")
-    try:
-        shots = tuple(int(one) for one in found["shots"])
-        cells = [[row[str(one)] for one in shots] for row in found["sets"]]
-        lines = tuple(
-            Line(tuple(map(clean, row["spaces"])), tuple((float(c["mean"]), float(c["half"])) for c in of))
-            for row, of in zip(found["sets"], cells, strict=True)
-        )
-        trials, images = int(cells[0][0]["count"]), int(found["data"]["test"])
-        return FewShot(shots, lines, trials, int(found["classes"]), images)
-    except (ValueError, TypeError, LookupError) as error:
-        raise InputError("few_shot.json is damaged or of another version; measure it again") from error
+    return intact(_few_shot, found, "few_shot.json", "measure it again")
+
+
+def _few_shot(found: Mapping[str, Any]) -> FewShot:
+    shots = tuple(int(one) for one in found["shots"])
+    cells = [[row[str(one)] for one in shots] for row in found["sets"]]
+    lines = tuple(
+        Line(tuple(map(clean, row["spaces"])), tuple((float(c["mean"]), float(c["half"])) for c in of))
+        for row, of in zip(found["sets"], cells, strict=True)
+    )
+    trials, images = int(cells[0][0]["count"]), int(found["data"]["test"])
+    return FewShot(shots, lines, trials, int(found["classes"]), images)
 
 
 def draw(found: Sequence[FewShot], names: Sequence[str], places: Sequence[int]) -> Html:
