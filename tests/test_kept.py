@@ -160,8 +160,10 @@ def test_the_command_measures_what_is_asked_for(tmp_path: Path, monkeypatch: pyt
     asked: list = []
     monkeypatch.setattr("pairlens.assess.assess", lambda run, **flags: asked.append(("accuracy", flags["solver"])))
     monkeypatch.setattr("pairlens.assess.table", lambda result: "")
-    monkeypatch.setattr(kept, "measure_kept", lambda run, **flags: asked.append((flags["probes"], flags["seed"])))
-    monkeypatch.setattr(kept, "kept_table", lambda result: "")
+    monkeypatch.setattr(
+        "pairlens.kept.measure_kept", lambda run, **flags: asked.append((flags["probes"], flags["seed"]))
+    )
+    monkeypatch.setattr("pairlens.kept.kept_table", lambda result: "")
     monkeypatch.setattr(commands, "write_report", lambda runs, page: page)
     (tmp_path / "run.json").write_text('{"call": {}}')
     commands.evaluate([str(tmp_path)])
