@@ -1,0 +1,90 @@
+"""Rules on the geometry of embeddings: whether they still tell images apart."""
+
+import math
+
+from pairlens.health.evidence import Evidence, Space
+from pairlens.health.rule import BEGUN, LATE, Finding, found, known, rule, unknown, worst
+from pairlens.words import number
+
+COLLAPSED_STD = 0.1
+"""Feature standard deviation times sqrt(D) below which embeddings count as all alike; evenly spread ones have 1."""
+COLLAPSED_COSINE = 0.95
+"""Mean cosine between a query and other images' keys above which they do."""
+NARROW_STD = 0.2
+"""Feature standard deviation below which it is worth watching."""
+NARROW_COSINE = 0.9
+"""Mean cosine to others above which it is."""
+SPREADING = 1.25
+"""Growth of the standard deviation, since the middle of the course, that counts as coming out of it: trainings often
+begin in a narrow cone, and leave it by themselves."""
+FLAT_RANK = 2.0
+"""Effective dimensions (participation ratio) below which the space counts as a line."""
+LOW_RANK = 3.0
+"""Effective dimensions below which it is worth watching."""
+
+
+def others(space: Space) -> float:
+    """The highest mean cosine between a query and other images' keys: those of the batch, or stored ones."""
+    cosines = [space[name].end for name in ("raw_negative_mean", "batch_negative_mean")]
+    return max((c for c in cosines if math.isfinite(c)), default=math.nan)
+
+
+def collapsed(space: Space) -> bool:
+    """Whether all images are embedded alike, now."""
+    return space["feature_std"].end < COLLAPSED_STD or others(space) > COLLAPSED_COSINE
+
+
+@rule(
+    since=BEGUN,
+    looks_at="feature standard deviation and mean cosine to other images, before any feature transform",
+    threshold=f"ill: deviation below {COLLAPSED_STD:g} or cosine above {COLLAPSED_COSINE:g}, and not growing by a "
+    f"factor of {SPREADING:g}; watch: below {NARROW_STD:g} or above {NARROW_COSINE:g}, or growing",
+    meaning="All images are embedded alike: the encoder tells none from another.",
+    cause="The learning rate is too high, or (without negatives) the predictor or the momentum does not hold the two "
+    "branches apart.",
+    remedy="Train anew with a lower `--lr` and some `--warmup`; leave out `--extrapolate` if it is set; without "
+    "negatives keep normalisation in the head (`--head-norm all`).",
+)
+def complete_collapse(evidence: Evidence) -> Finding:
+    """All images are embedded alike."""
+
+    def judge(space: Space) -> Finding:
+        std, cosine = space["feature_std"], others(space)
+        if not known(std.end) and not known(cosine):
+            return unknown("no spread of features is recorded")
+        said = f"feature standard deviation {number(std.end, 2)} (1 is spread evenly)"
+        said += f", mean cosine to other images {number(cosine, 2)}" if known(cosine) else ""
+        growing = std.end > COLLAPSED_STD / 2 and std.end > SPREADING * std.mean(0.4, 0.7)
+        if collapsed(space):
+            return found("watch", f"{said}, but growing") if growing else found("ill", said)
+        if (std.end < NARROW_STD or cosine > NARROW_COSINE) and not growing:
+            return found("watch", said)
+        return found("ok", said)
+
+    return worst(evidence, judge)
+
+
+@rule(
+    since=LATE,
+    looks_at="effective rank (participation ratio) of the centred queries, before any feature transform",
+    threshold=f"after {LATE:.0%} of the training, ill: below {FLAT_RANK:g} dimensions; watch: below {LOW_RANK:g}",
+    meaning="Embeddings fill a few dimensions only, whatever the embedding's width.",
+    cause="Views are told apart by one or two easy features (colour, brightness), or the learning rate has flattened "
+    "the head.",
+    remedy="Take the easy feature away with stronger colour changes (`--jitter`, `--gray`), lower `--lr`, or give the "
+    "head more layers (`--layers`, `--hidden`).",
+)
+def dimensional_collapse(evidence: Evidence) -> Finding:
+    """Embeddings fill a few dimensions only."""
+
+    def judge(space: Space) -> Finding:
+        rank = space["effective_rank"]
+        if collapsed(space):
+            return unknown("the embeddings have collapsed wholly")
+        if not known(rank.end):
+            return unknown("no effective rank is recorded")
+        dim = evidence.argument("dim")
+        said = f"{number(rank.end, 2)} effective dimensions" + (f" of {dim:.0f}" if known(dim) else "")
+        return found("ill" if rank.end < FLAT_RANK else "watch" if rank.end < LOW_RANK else "ok", said)
+
+    return worst(evidence, judge)

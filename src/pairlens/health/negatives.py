@@ -1,0 +1,151 @@
+"""Rules on negatives: how many there are, of what time, and whose."""
+
+from pairlens.health.collapse import collapsed
+from pairlens.health.evidence import Evidence, Space
+from pairlens.health.rule import BEGUN, Finding, found, known, rule, unknown, worst
+from pairlens.words import count, number, percent
+
+LOW_MOMENTUM = 0.9
+"""Momentum below which keys follow the query encoder too closely (FT, Table 1: 46.5 % at .9, 56.2 % at .99)."""
+STALE = 0.3
+"""Mean cosine by which a query is nearer to this step's keys than to stored ones, above which it knows them by age."""
+AGEING = 0.15
+"""Difference that is worth watching."""
+RESTLESS = 0.05
+"""Standard deviation of the smoothed mean negative cosine about a line above which it is volatile (FT, Figure 3 b)."""
+FEW = 32
+"""Negatives of a query below which telling its positive is too easy."""
+SCARCE = 128
+"""Negatives below which it is worth watching, where the positive is nearly always found."""
+FOUND = 0.9
+"""Contrastive accuracy that counts as nearly always."""
+
+
+def ageing(space: Space) -> float:
+    """By how much a query is nearer to other images' keys of this step than to stored ones, in mean cosine."""
+    return space["batch_negative_mean"].end - space["raw_negative_mean"].end
+
+
+def _stored(evidence: Evidence) -> str | None:
+    """Why nothing can be said of a store of keys; None where there is one."""
+    if evidence.source in ("batch", "none"):
+        return "this method stores no negatives"
+    return None
+
+
+@rule(
+    since=BEGUN,
+    looks_at="mean cosine of queries to this step's keys against that to stored keys; the momentum",
+    threshold=f"ill: difference above {STALE:g}, or a momentum of 1; watch: above {AGEING:g}",
+    meaning="Stored keys are of another encoder than new ones: queries know them by their age instead of by what they "
+    "show. With momentum 1 the key encoder stays as it was drawn.",
+    cause="The key encoder changes much while a key waits in the queue: the queue is long, the momentum low or the "
+    "learning rate high.",
+    remedy="Raise `--momentum` (0.99 to 0.999), shorten the queue (`--negatives`), or lower `--lr`.",
+)
+def stale_queue(evidence: Evidence) -> Finding:
+    """Stored keys are of another time than new ones."""
+    if why := _stored(evidence):
+        return unknown(why)
+    if evidence.argument("momentum") == 1:
+        return found(
+            "ill",
+            "momentum 1: the key encoder is never moved",
+            "The key encoder stays as it was drawn, and queries learn to match it.",
+            "Lower `--momentum` to 0.99.",
+        )
+
+    def judge(space: Space) -> Finding:
+        difference = ageing(space)
+        if not known(difference):
+            return unknown("scores with this step's keys are not recorded beside those with stored ones")
+        said = (
+            f"mean cosine {number(space['batch_negative_mean'].end, 2)} to other images' keys of the same step, "
+            f"{number(space['raw_negative_mean'].end, 2)} to stored ones"
+        )
+        return found("ill" if difference > STALE else "watch" if difference > AGEING else "ok", said)
+
+    return worst(evidence, judge)
+
+
+@rule(
+    since=BEGUN,
+    looks_at="number of negatives of a query, and contrastive accuracy",
+    threshold=f"ill: below {FEW}; watch: below {SCARCE} and accuracy above {FOUND:g}",
+    meaning="So few negatives are told from the positive by little.",
+    cause="The queue is short, or the batch is small where its other images are the negatives.",
+    remedy="Raise `--negatives`, or `--batch` where negatives are of the batch; or choose a recipe with a queue.",
+)
+def small_queue(evidence: Evidence) -> Finding:
+    """Too few negatives."""
+
+    def judge(space: Space) -> Finding:
+        few, accuracy = space.negatives, space["accuracy"].end
+        if not known(few) or few == 0:
+            return unknown("this loss compares with no negatives, or their number is not known")
+        said = f"{count(few)} negatives of each query"
+        said += f", {percent(accuracy)} of positives above all of them" if known(accuracy) else ""
+        return found("ill" if few < FEW else "watch" if few < SCARCE and accuracy > FOUND else "ok", said)
+
+    return worst(evidence, judge)
+
+
+@rule(
+    since=BEGUN,
+    looks_at="momentum of the key encoder, volatility of the smoothed mean negative cosine, collapse (FT, Section 3.3)",
+    threshold=f"ill: momentum below {LOW_MOMENTUM:g} with collapse, or stored keys nearer by {AGEING:g} less than new "
+    f"ones, or volatility above {RESTLESS:g}; watch: momentum below {LOW_MOMENTUM:g} alone, or volatility alone",
+    meaning="The key encoder follows the query encoder so closely that the queue's keys disagree with each other, and "
+    "scores fluctuate.",
+    cause="The momentum is low.",
+    remedy="Raise `--momentum`, to 0.99.",
+)
+def low_momentum(evidence: Evidence) -> Finding:
+    """The queue's keys disagree with each other."""
+    if why := _stored(evidence):
+        return unknown(why)
+    if evidence.source == "bank":
+        return unknown("a memory bank has no key encoder")
+    momentum = evidence.argument("momentum")
+
+    def judge(space: Space) -> Finding:
+        unrest = space["raw_negative_mean"].unrest
+        if not known(momentum) and not known(unrest):
+            return unknown("neither a momentum nor negative scores over enough steps are known")
+        restless = unrest > RESTLESS
+        said = f"momentum {momentum:g}, " if known(momentum) else ""
+        said += f"smoothed mean negative cosine varies by {number(unrest, 2)}"
+        said += f", queue and new keys differ by {number(ageing(space), 2)}" if known(ageing(space)) else ""
+        if momentum < LOW_MOMENTUM:
+            harmed = collapsed(space) or restless or abs(ageing(space)) > AGEING
+            return found("ill" if harmed else "watch", said)
+        return found("watch" if restless else "ok", said)
+
+    return worst(evidence, judge)
+
+
+@rule(
+    since=0,
+    looks_at="stored negatives against images of the training set",
+    threshold="ill: as many or more; watch: more than half as many",
+    meaning="Stored negatives hold keys of the query's own image, which is pushed away from itself.",
+    cause="The queue is longer than the set.",
+    remedy="Shorten the queue (`--negatives`) to half the set or less.",
+)
+def false_negatives(evidence: Evidence) -> Finding:
+    """The queue holds the query's own image."""
+    if why := _stored(evidence):
+        return unknown(why)
+    if evidence.source == "bank":
+        return unknown("a memory bank leaves the query's own entry out")
+
+    def judge(space: Space) -> Finding:
+        if not known(space.negatives, evidence.images) or evidence.images <= 0:
+            return unknown("the number of negatives or of images is not known")
+        keys, above = space.negatives / evidence.images, space["negatives_above"].end
+        said = f"{count(space.negatives)} stored negatives, {count(evidence.images)} training images"
+        if known(above):
+            said += f"; in the mean {number(above * space.negatives, 2)} negatives score above the positive"
+        return found("ill" if keys >= 1 else "watch" if keys > 0.5 else "ok", said)
+
+    return worst(evidence, judge)
