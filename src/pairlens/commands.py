@@ -95,7 +95,15 @@ def train(argv: list[str]) -> int:
             )
             console.say(f"run folder: {folder}")
             watch = console.training(training)
-            state = pretrain(folder, training, images, save_every=run.save_every, watch=watch, say=console.say)
+            state = pretrain(
+                folder,
+                training,
+                images,
+                save_every=run.save_every,
+                watch=watch,
+                say=console.say,
+                show_health=console.show_health,
+            )
             return _finish(folder, console, state)
 
     about = f"Pretrain an encoder on images.\n\nThe recipe {given.recipe}: {given.about}"
@@ -140,7 +148,14 @@ def resume(argv: list[str]) -> int:
             console.say(f"resuming {run} at step {training.step} of {training.steps}")
             watch = console.training(training)
             state = pretrain(
-                run, training, images, seconds=seconds, save_every=save_every, watch=watch, say=console.say
+                run,
+                training,
+                images,
+                seconds=seconds,
+                save_every=save_every,
+                watch=watch,
+                say=console.say,
+                show_health=console.show_health,
             )
             return _finish(run, console, state)
 
@@ -254,6 +269,8 @@ def _parse(command: Callable[..., int], name: str, argv: list[str], about: str |
 
 def _finish(folder: Path, console: Console, state: str) -> int:
     console.close()
+    if console.health:
+        console.say(f"health: {console.health}; to see why: pairlens doctor {folder}")
     if state == "finished":
         console.say(f"trained encoder: {folder / 'encoder.safetensors'}")
         console.say(f"next: pairlens evaluate {folder}")

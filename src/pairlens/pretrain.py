@@ -15,6 +15,7 @@ from pairlens.data.sources import open_source
 from pairlens.environment import apply, describe
 from pairlens.errors import InputError
 from pairlens.gauge import Gauge
+from pairlens.health.live import Watcher
 from pairlens.hooks import (
     Checkpointer,
     Complainer,
@@ -167,6 +168,7 @@ def pretrain(
     save_every: float = 60.0,
     watch: Observer | None = None,
     say: Say = print,
+    show_health: Say = lambda words: None,
 ) -> str:
     """Train a run to its end, or until a signal, and return how it ended: "finished", "interrupted" or "terminated".
 
@@ -180,6 +182,7 @@ def pretrain(
         save_every: seconds between checkpoints.
         watch: another observer, for a progress line.
         say: told in a sentence what happens.
+        show_health: told the run's health in a few words now and then, and at the end.
 
     Raises:
         InputError: another process trains the run, the training has diverged, or the disk cannot be written.
@@ -191,7 +194,7 @@ def pretrain(
                 f"another process has trained the run {folder} on to step {step_of(saved[-1])} meanwhile; "
                 "resume it again"
             )
-        return _pretrain(folder, training, source, seconds, save_every, watch, say)
+        return _pretrain(folder, training, source, seconds, save_every, watch, say, show_health)
 
 
 def _pretrain(
@@ -202,6 +205,7 @@ def _pretrain(
     save_every: float,
     watch: Observer | None,
     say: Say,
+    show_health: Say,
 ) -> str:
     device = training.mean.device
     run = Run.open(folder)
@@ -214,12 +218,14 @@ def _pretrain(
     gauge = [Gauge(folder, training, spaces)] if record else []
     localiser = Localiser(folder, source.train, crops, training, record=record, say=say)
     found = [localiser] if crops.boxes == "found" else []
+    watchers = [Watcher(folder, say, show_health)] if record else []
     hooks: list[Hook] = [
         *prober,
         *found,
         *gauge,
         Complainer(folder, source.train, say),
         checkpointer,
+        *watchers,
     ]  # no checkpoint is ahead of its probe or its boxes
     seen: list[Observer] = [*([recorder] if record else []), *([watch] if watch else [])]
     state = "failed"
@@ -237,6 +243,8 @@ def _pretrain(
         recorder.close()
         write_status(folder, training, state, recorder.seconds)
         log_event(folder, state, f"at step {training.step} of {training.steps}")
+        for watcher in watchers:
+            watcher.look()
     return "terminated" if state == "interrupted" and signal.SIGTERM in signals else state
 
 
