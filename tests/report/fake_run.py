@@ -179,6 +179,10 @@ def _statistics(folder: Path, steps: int, batch: int, curves: Mapping[str, Mappi
         own["negative_exp"] = np.exp(scores["negative_mean"] / 0.1)
         own["alignment"] = 2 - 2 * scores["raw_positive_mean"]
         own["uniformity"] = -3.4 * (1 - np.exp(-t * 12)) + rng.normal(0, 0.03, steps) - 0.1
+        own["effective_rank"] = 3.5 + 14 * (1 - np.exp(-t * 8)) + rng.normal(0, 0.3, steps)
+        own["effective_negatives"] = 1500 - 900 * (1 - np.exp(-t * 8)) + rng.normal(0, 30, steps)
+        own["negatives_above"] = 0.4 * np.exp(-t * 9) + 0.004
+        own["batch_negative_mean"] = scores["raw_negative_mean"] + 0.02
         own["feature_std"] = 0.22 + 0.74 * (1 - np.exp(-t * 14)) + rng.normal(0, 0.007, steps)
         columns |= {f"{space}.{k}": v for k, v in own.items()}
     kinds = {"step": "<i8", "seconds": "<f8", "images": "<i4"}

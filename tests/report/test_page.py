@@ -13,7 +13,10 @@ from pairlens.errors import InputError
 from pairlens.record.run import Run
 from pairlens.report.page import page, write_report
 
-SECTIONS = ["verdict", "accuracy", "pairs", "scores", "curves", "views", "neighbours", "speed", "configuration"]
+SECTIONS = [
+    *("verdict", "accuracy", "health", "pairs", "scores", "curves", "views", "neighbours", "speed"),
+    "configuration",
+]
 
 
 KEYS = """["solid", "dash", "dot", "dashdot"].map(dash => {

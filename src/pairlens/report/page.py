@@ -21,6 +21,7 @@ from pairlens.report.panels import (
     distributions,
     few_shot,
     gallery,
+    health,
     kept,
     neighbours,
     probe,
@@ -78,6 +79,12 @@ def _sections(opened: Sequence[Run], names: Sequence[str]) -> list[Section]:
         *_kept(opened, names),
         *_probed(opened, names),
         *_spaces(opened, names),
+        Section(
+            "health",
+            "Health",
+            "Is it converging, has it collapsed, what to change? What pairlens doctor says, by documented rules.",
+            each(opened, names, health.compute, lambda d, _: health.draw(d)),
+        ),
         Section(
             "pairs",
             "Positive and negative pairs",
