@@ -44,7 +44,7 @@ def doctor(argv: list[str]) -> int:
         """
         console = Console()
         if rules:
-            console.say(rules_table())
+            console.say(rules_table().rstrip("\n"))
             return 0
         if not runs:
             raise InputError("doctor needs a run; give the folders that `pairlens train` printed, or --rules")

@@ -4,6 +4,7 @@ import math
 
 from pairlens.health.evidence import Evidence, Space
 from pairlens.health.rule import BEGUN, LATE, Finding, found, known, rule, unknown, worst
+from pairlens.health.usual import FAST, LOW_MOMENTUM, usual_rate
 from pairlens.words import number
 
 COLLAPSED_STD = 0.1
@@ -17,10 +18,18 @@ NARROW_COSINE = 0.9
 SPREADING = 1.25
 """Growth of the standard deviation, since the middle of the course, that counts as coming out of it: trainings often
 begin in a narrow cone, and leave it by themselves."""
+STRONG_DECAY = 0.05
+"""Weight decay to which a collapse is put down."""
 FLAT_RANK = 2.0
 """Effective dimensions (participation ratio) below which the space counts as a line."""
-LOW_RANK = 3.0
+LOW_RANK = 2.5
 """Effective dimensions below which it is worth watching."""
+FULL_RANKME = 8.0
+"""RankMe of held-out embeddings, where it is recorded, from which the space is not flat, whatever one batch shows."""
+NARROW_DIM = 8
+"""Width of the embedding (`--dim`) below which it is flat by itself."""
+WIDENING = 1.1
+"""Growth of the effective rank since the middle of the course that counts as widening."""
 
 
 def others(space: Space) -> float:
@@ -56,18 +65,43 @@ def complete_collapse(evidence: Evidence) -> Finding:
         said += f", mean cosine to other images {number(cosine, 2)}" if known(cosine) else ""
         growing = std.end > COLLAPSED_STD / 2 and std.end > SPREADING * std.mean(0.4, 0.7)
         if collapsed(space):
-            return found("watch", f"{said}, but growing") if growing else found("ill", said)
+            return found("watch", f"{said}, but growing") if growing else found("ill", said, *_why(evidence))
         if (std.end < NARROW_STD or cosine > NARROW_COSINE) and not growing:
-            return found("watch", said)
+            return found("watch", said, *_why(evidence))
         return found("ok", said)
 
     return worst(evidence, judge)
 
 
+def _why(evidence: Evidence) -> tuple[str, str]:
+    """The likeliest cause of a collapse among what was asked for, and its remedy; empty where nothing stands out."""
+    momentum, decay = evidence.argument("momentum"), evidence.argument("weight_decay")
+    if evidence.source == "queue" and momentum < LOW_MOMENTUM:
+        return (
+            f"The momentum of {momentum:g} lets keys follow queries, which tell keys by their age.",
+            "Raise `--momentum`, to 0.99.",
+        )
+    if usual_rate(evidence) > FAST:
+        return (
+            f"The learning rate is {number(usual_rate(evidence), 2)} times the usual one.",
+            "Lower `--lr` by a factor of 4 to 10, and add `--warmup`.",
+        )
+    if decay > STRONG_DECAY:
+        return f"The weight decay of {decay:g} draws all weights to 0.", "Lower `--weight-decay`, to 0.0005 or less."
+    if known(evidence.argument("extrapolate")):
+        return (
+            "Positives are made harder (`--extrapolate`) before the encoder can tell them.",
+            "Let the feature transform begin later (`--ft-start`), or leave it out.",
+        )
+    return "", ""
+
+
 @rule(
     since=LATE,
     looks_at="effective rank (participation ratio) of the centred queries, before any feature transform",
-    threshold=f"after {LATE:.0%} of the training, ill: below {FLAT_RANK:g} dimensions; watch: below {LOW_RANK:g}",
+    threshold=f"after {LATE:.0%} of the training, ill: below {FLAT_RANK:g} dimensions, or an embedding of less than "
+    f"{NARROW_DIM}; watch: below {LOW_RANK:g}; neither while it grows by a factor of {WIDENING:g}, or where RankMe of "
+    f"held-out views is {FULL_RANKME:g} or more",
     meaning="Embeddings fill a few dimensions only, whatever the embedding's width.",
     cause="Views are told apart by one or two easy features (colour, brightness), or the learning rate has flattened "
     "the head.",
@@ -85,6 +119,12 @@ def dimensional_collapse(evidence: Evidence) -> Finding:
             return unknown("no effective rank is recorded")
         dim = evidence.argument("dim")
         said = f"{number(rank.end, 2)} effective dimensions" + (f" of {dim:.0f}" if known(dim) else "")
-        return found("ill" if rank.end < FLAT_RANK else "watch" if rank.end < LOW_RANK else "ok", said)
+        if dim < NARROW_DIM:
+            return found("ill", said, "The embedding is too narrow.", "Widen it (`--dim`), to 128.")
+        full = evidence.quality.get(f"{space.name}.rankme", math.nan)
+        said += f", RankMe {number(full, 2)}" if known(full) else ""
+        if rank.end >= LOW_RANK or rank.end > WIDENING * rank.mean(0.4, 0.7) or full >= FULL_RANKME:
+            return found("ok", said)
+        return found("ill" if rank.end < FLAT_RANK else "watch", said)
 
     return worst(evidence, judge)

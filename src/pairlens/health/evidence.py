@@ -73,11 +73,13 @@ class Evidence:
     loss: Course = NOTHING
     gradient: Course = NOTHING
     rate: float = math.nan  # the learning rate now, as a share of the highest so far
+    filled: float = 0.0  # share of the course after which no key of a queue is still random
     broken: tuple[int, ...] = ()  # the first and last steps whose loss or gradient was no number
     waiting: Mapping[str, float] = field(default_factory=dict)  # phase -> median share of a step
     boxes: Boxes | None = None
     files: tuple[int, int] = (0, 0)  # skipped at the start, replaced later
     probes: tuple[float, ...] = ()  # kNN accuracies, in order
+    quality: Mapping[str, float] = field(default_factory=dict)  # the newest look at held-out views: z.rankme, ...
 
     def argument(self, name: str) -> float:
         """A number that was asked for; NaN where it was not, or is none."""
@@ -101,6 +103,7 @@ def evidence_of(run: Run, rows: int | None = None) -> Evidence:
     described = described if isinstance(described, dict) else {}
     spaces = tuple(_space(table, str(name), known) for name, known in described.items())
     epoch, data = column(table, "epoch"), run.info.get("data")
+    source = _source(spaces, arguments, run.observed)
     planned, rate = finite(run.info.get("steps"), math.nan), column(table, "learning_rate")
     return Evidence(
         rows=len(table),
@@ -110,18 +113,20 @@ def evidence_of(run: Run, rows: int | None = None) -> Evidence:
         observed=run.observed,
         trains=str(run.call.get("recipe")).rpartition(".")[2] not in ("supervised", "random"),
         arguments=arguments,
-        source=_source(spaces, arguments, run.observed),
+        source=source,
         images=finite(data.get("train"), math.nan) if isinstance(data, dict) else math.nan,
         batch=finite(run.info.get("batch"), math.nan),
         spaces=spaces,
         loss=course(column(table, "loss")),
         gradient=course(column(table, "gradient_norm")),
         rate=_rate(rate),
+        filled=_filled(spaces, source, finite(run.info.get("batch"), math.nan), len(table)),
         broken=_broken(table),
         waiting=_waiting(table),
         boxes=_boxes(run, now),
         files=(_files(run, "skipped"), _files(run, "unreadable") if rows is None else 0),
         probes=_probes(run, now),
+        quality=_quality(run, now),
     )
 
 
@@ -144,6 +149,12 @@ def _rate(rates: np.ndarray | None) -> float:
     if not len(known) or not np.isfinite(known).all() or not known.max() > 0:
         return math.nan
     return float(known[-1] / known.max())
+
+
+def _filled(spaces: tuple[Space, ...], source: Source, batch: float, rows: int) -> float:
+    if source != "queue" or not batch > 0 or not rows:
+        return 0.0
+    return min(0.5, spaces[0].negatives / batch / rows)
 
 
 def _broken(table: np.ndarray) -> tuple[int, ...]:
@@ -190,3 +201,12 @@ def _probes(run: Run, before: float) -> tuple[float, ...]:
     table = undamaged(lambda: run.probes, np.empty(0))
     step, knn = column(table, "step"), column(table, "knn")
     return () if step is None or knn is None else tuple(float(v) for v in knn[step <= before])
+
+
+def _quality(run: Run, before: float) -> dict[str, float]:
+    table = undamaged(lambda: run.quality, np.empty(0))
+    step = column(table, "step")
+    if step is None or not (step <= before).any():
+        return {}
+    newest = table[step <= before][-1]
+    return {name: float(newest[name]) for name in table.dtype.names or () if "." in name}

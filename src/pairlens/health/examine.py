@@ -3,7 +3,7 @@
 import math
 from collections.abc import Sequence
 
-from pairlens.health import collapse, machine, negatives, optimisation, scores
+from pairlens.health import collapse, machine, negatives, optimisation, scores, views
 from pairlens.health.evidence import Evidence, evidence_of
 from pairlens.health.rule import Finding, Rule, by_severity
 from pairlens.record.run import Run
@@ -21,6 +21,8 @@ RULES: tuple[Rule, ...] = (
     negatives.small_queue,
     scores.temperature_low,
     scores.temperature_high,
+    views.views_too_weak,
+    views.views_too_strong,
     scores.positives_too_hard,
     scores.positives_too_easy,
     optimisation.rate_too_low,
@@ -36,6 +38,10 @@ PREFIXES = 20
 """Points of a run at which it is asked when an alarm began."""
 
 
+SOUND, UNKNOWN = "sound", "not known yet"
+"""Headlines of runs of which no rule finds anything wrong, and of which nobody can tell yet."""
+
+
 def examine(evidence: Evidence) -> tuple[Finding, ...]:
     """What every rule says, the gravest findings first; a pure function."""
     return by_severity([rule(evidence) for rule in RULES])
@@ -49,8 +55,8 @@ def headline(findings: Sequence[Finding]) -> str:
         return ill[0] + (f" and {len(ill) - 1} more" if len(ill) > 1 else "")
     if watch:
         return f"watch: {watch[0]}" + (f" and {len(watch) - 1} more" if len(watch) > 1 else "")
-    judged = any(f.verdict == "ok" for f in findings)
-    return "sound" if judged else "not known yet"
+    curves = {rule.name for rule in RULES if rule.since}
+    return SOUND if any(f.rule in curves and f.verdict == "ok" for f in findings) else UNKNOWN
 
 
 def first_alarm(run: Run, rule: Rule, prefixes: int = PREFIXES) -> float:

@@ -10,6 +10,8 @@ WAITING = 0.25
 """Share that is worth watching."""
 USELESS = 0.5
 """Share of boxes that are nearly whole images, or nearly points, above which boxes say next to nothing."""
+SOME_LOST = 0.005
+"""Share of files that cannot be read that is worth watching."""
 MANY_LOST = 0.05
 """Share of files that cannot be read above which the set is another than was meant."""
 
@@ -32,7 +34,7 @@ def data_bound(evidence: Evidence) -> Finding:
 
 
 @rule(
-    since=0,
+    since=0.0,
     looks_at="the newest boxes (ContrastiveCrop)",
     threshold=f"ill: more than {USELESS:.0%} of them nearly the whole image, or nearly a point",
     meaning="Boxes say next to nothing of where the objects are.",
@@ -60,9 +62,9 @@ def useless_boxes(evidence: Evidence) -> Finding:
 
 
 @rule(
-    since=0,
+    since=0.0,
     looks_at="files that cannot be read",
-    threshold=f"ill: more than {MANY_LOST:.0%} of the set; watch: any",
+    threshold=f"ill: more than {MANY_LOST:.0%} of the set; watch: more than {SOME_LOST:.1%}",
     meaning="Images are missing: others take their places.",
     cause="Files are broken, or were moved while the run went on.",
     remedy="`events.jsonl` names each file: mend or restore them, and train anew if they are many.",
@@ -70,9 +72,13 @@ def useless_boxes(evidence: Evidence) -> Finding:
 def lost_files(evidence: Evidence) -> Finding:
     """Files cannot be read."""
     skipped, replaced = evidence.files
+    if evidence.observed:
+        return unknown("the images of an observed loop are not known")
     if not skipped + replaced:
-        return found("ok", "every file was read") if not evidence.observed else unknown("the images are not known")
-    said = f"{count(skipped)} files were left out and {count(replaced)} replaced by other images"
+        return found("ok", "every file was read")
+    said = f"files left out: {count(skipped)}, replaced by other images: {count(replaced)}"
     whole = evidence.images + skipped
-    many = known(whole) and whole > 0 and (skipped + replaced) / whole > MANY_LOST
-    return found("ill" if many else "watch", said)
+    if not known(whole) or whole <= 0:
+        return found("watch", said)
+    share = (skipped + replaced) / whole
+    return found("ill" if share > MANY_LOST else "watch" if share > SOME_LOST else "ok", f"{said}, of {count(whole)}")

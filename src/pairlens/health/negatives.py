@@ -2,15 +2,20 @@
 
 from pairlens.health.collapse import collapsed
 from pairlens.health.evidence import Evidence, Space
-from pairlens.health.rule import BEGUN, Finding, found, known, rule, unknown, worst
+from pairlens.health.rule import BEGUN, LATE, Finding, found, known, rule, unknown, worst
+from pairlens.health.usual import LOW_MOMENTUM
 from pairlens.words import count, number, percent
 
-LOW_MOMENTUM = 0.9
-"""Momentum below which keys follow the query encoder too closely (FT, Table 1: 46.5 % at .9, 56.2 % at .99)."""
 STALE = 0.3
 """Mean cosine by which a query is nearer to this step's keys than to stored ones, above which it knows them by age."""
 AGEING = 0.15
 """Difference that is worth watching."""
+BY_AGE = 0.75
+"""Share of the distance from stored keys to the positive that other images' new keys have, too, above which a query
+tells keys by their age more than by their image."""
+LASTING = 0.9
+"""Share of the difference half a course ago that still stands, below which the queue is growing younger: every queue is
+stale at first, while the encoder learns fast."""
 RESTLESS = 0.05
 """Standard deviation of the smoothed mean negative cosine about a line above which it is volatile (FT, Figure 3 b)."""
 FEW = 32
@@ -26,6 +31,12 @@ def ageing(space: Space) -> float:
     return space["batch_negative_mean"].end - space["raw_negative_mean"].end
 
 
+def _lasts(space: Space) -> bool:
+    """Whether the queue is about as stale as it was in the middle of the course."""
+    fresh, stored = space["batch_negative_mean"], space["raw_negative_mean"]
+    return ageing(space) >= LASTING * (fresh.mean(0.4, 0.7) - stored.mean(0.4, 0.7))
+
+
 def _stored(evidence: Evidence) -> str | None:
     """Why nothing can be said of a store of keys; None where there is one."""
     if evidence.source in ("batch", "none"):
@@ -34,9 +45,11 @@ def _stored(evidence: Evidence) -> str | None:
 
 
 @rule(
-    since=BEGUN,
-    looks_at="mean cosine of queries to this step's keys against that to stored keys; the momentum",
-    threshold=f"ill: difference above {STALE:g}, or a momentum of 1; watch: above {AGEING:g}",
+    since=LATE,
+    looks_at="mean cosine of queries to new keys of other images, to stored keys and to the positive; the momentum",
+    threshold=f"after {LATE:.0%} of the training, ill: new keys nearer than stored ones by more than {STALE:g}, and by "
+    f"more than {BY_AGE:g} of what the positive is, and that not shrinking; or a momentum of 1; watch: nearer by more "
+    f"than {AGEING:g}, not shrinking",
     meaning="Stored keys are of another encoder than new ones: queries know them by their age instead of by what they "
     "show. With momentum 1 the key encoder stays as it was drawn.",
     cause="The key encoder changes much while a key waits in the queue: the queue is long, the momentum low or the "
@@ -47,7 +60,7 @@ def stale_queue(evidence: Evidence) -> Finding:
     """Stored keys are of another time than new ones."""
     if why := _stored(evidence):
         return unknown(why)
-    if evidence.argument("momentum") == 1:
+    if evidence.source != "bank" and evidence.argument("momentum") == 1:
         return found(
             "ill",
             "momentum 1: the key encoder is never moved",
@@ -63,7 +76,12 @@ def stale_queue(evidence: Evidence) -> Finding:
             f"mean cosine {number(space['batch_negative_mean'].end, 2)} to other images' keys of the same step, "
             f"{number(space['raw_negative_mean'].end, 2)} to stored ones"
         )
-        return found("ill" if difference > STALE else "watch" if difference > AGEING else "ok", said)
+        if difference <= AGEING:
+            return found("ok", said)
+        if not _lasts(space):
+            return found("ok", f"{said}, and coming together")
+        ahead = space["raw_positive_mean"].end - space["raw_negative_mean"].end
+        return found("ill" if difference > STALE and difference > BY_AGE * ahead else "watch", said)
 
     return worst(evidence, judge)
 
@@ -125,7 +143,7 @@ def low_momentum(evidence: Evidence) -> Finding:
 
 
 @rule(
-    since=0,
+    since=0.0,
     looks_at="stored negatives against images of the training set",
     threshold="ill: as many or more; watch: more than half as many",
     meaning="Stored negatives hold keys of the query's own image, which is pushed away from itself.",

@@ -1,10 +1,9 @@
 """Rules on the descent: whether it goes down at all, how roughly, and whether it has arrived."""
 
-import math
-
 from pairlens.health.collapse import collapsed
 from pairlens.health.evidence import Evidence
 from pairlens.health.rule import BEGUN, LATE, Finding, found, known, rule, unknown
+from pairlens.health.usual import FAST, SLOW, USUAL, usual_rate
 from pairlens.words import count, number, percent
 
 EXPLODED = 100.0
@@ -15,14 +14,8 @@ VANISHED = 0.01
 """Share of its early size below which a gradient has vanished, where little is learned."""
 FADING = 0.03
 """Share that is worth watching."""
-USUAL = {"sgd": 0.12, "adamw": 4e-3, "lars": 0.3}
-"""Usual learning rates for a batch of 256, as `pairlens train` takes them by default."""
-FAST = 8.0
-"""Times the usual rate above which a collapse is put down to it."""
-SLOW = 1 / 16
-"""Times the usual rate below which a loss that does not fall is put down to it."""
 IDLE = 0.02
-"""Fall of the loss, as a share of where it began, below which next to nothing was learned."""
+"""Change of the loss, as a share of where it began, below which next to nothing was learned."""
 FLAT = 0.01
 """Fall of the loss over the last third, as a share of its whole fall, below which it is flat."""
 HALF = 0.5
@@ -32,7 +25,7 @@ HIGH_RATE = 0.2
 
 
 @rule(
-    since=0,
+    since=0.0,
     looks_at="loss and gradient norm of every step",
     threshold="ill: one of them is NaN or infinite, and still is; watch: it was",
     meaning="The training has diverged: from there on the weights are worth nothing.",
@@ -82,7 +75,7 @@ def exploding_gradients(evidence: Evidence) -> Finding:
 def vanishing_gradients(evidence: Evidence) -> Finding:
     """Nothing is left to push the weights."""
     gradient = evidence.gradient
-    start = gradient.mean(0, 0.05)
+    start = gradient.mean(0.0, 0.05)
     if not known(gradient.end, start):
         return unknown("gradients are not recorded")
     said = f"gradient norm {number(gradient.end)}, {number(start)} at the beginning"
@@ -91,12 +84,6 @@ def vanishing_gradients(evidence: Evidence) -> Finding:
         return found("ok", said)
     share = gradient.end / start
     return found("ill" if share < VANISHED else "watch" if share < FADING else "ok", said)
-
-
-def usual_rate(evidence: Evidence) -> float:
-    """The learning rate as a multiple of the optimiser's usual one; NaN where either is not known."""
-    usual = USUAL.get(str(evidence.arguments.get("optimizer")), math.nan)
-    return evidence.argument("lr") / usual
 
 
 @rule(
@@ -123,7 +110,7 @@ def rate_too_high(evidence: Evidence) -> Finding:
 @rule(
     since=LATE,
     looks_at="the learning rate against the optimiser's usual one, and the fall of the loss",
-    threshold=f"ill: less than {SLOW:g} of the usual rate, and the loss has fallen by less than {IDLE:.0%}",
+    threshold=f"ill: less than {SLOW:g} of the usual rate, and the loss has moved by less than {IDLE:.0%}",
     meaning="Steps are so small that next to nothing is learned.",
     cause="The learning rate is too low.",
     remedy="Raise `--lr`.",
@@ -131,21 +118,27 @@ def rate_too_high(evidence: Evidence) -> Finding:
 def rate_too_low(evidence: Evidence) -> Finding:
     """Steps are too small."""
     times, loss = usual_rate(evidence), evidence.loss
-    start = loss.mean(0, 0.05)
+    start = _start(evidence)
     if not known(times, loss.end, start) or start == 0:
         return unknown("the learning rate, what is usual for the optimiser, or the loss is not known")
-    fall = (start - loss.end) / abs(start)
+    fall, slow = (start - loss.end) / abs(start), times < SLOW
     said = f"learning rate {evidence.argument('lr'):g}, {number(times, 2)} times the usual one; the loss "
     said += f"has fallen by {percent(fall)}" if fall >= 0 else f"has risen by {percent(-fall)}"
-    slow = times < SLOW
     return found(
-        "ill" if slow and fall < IDLE else "watch" if slow else "ok", said, remedy=f"Raise `--lr` to {_near(evidence)}."
+        "ill" if slow and abs(fall) < IDLE else "watch" if slow else "ok",
+        said,
+        remedy=f"Raise `--lr` to {_near(evidence)}.",
     )
+
+
+def _start(evidence: Evidence) -> float:
+    """Where the loss began: the first twentieth of the course, after a queue of random keys has been replaced."""
+    return evidence.loss.mean(evidence.filled, evidence.filled + 0.05)
 
 
 def _near(evidence: Evidence) -> str:
     """The usual rate, as it is typed."""
-    return f"{USUAL.get(str(evidence.arguments.get('optimizer')), 0.1):g}"
+    return f"{USUAL[evidence.arguments['optimizer']][0]:g}"
 
 
 @rule(
@@ -161,8 +154,8 @@ def _near(evidence: Evidence) -> str:
 def plateau(evidence: Evidence) -> Finding:
     """The loss has arrived."""
     loss = evidence.loss
-    start, before, half = loss.mean(0, 0.05), loss.mean(0.5, 0.75), loss.mean(0.25, 0.5)
-    now = loss.mean(0.75, 1)
+    start, before, half = _start(evidence), loss.mean(0.5, 0.75), loss.mean(0.25, 0.5)
+    now = loss.mean(0.75, 1.0)
     if not known(start, before, half, now):
         return unknown("the loss is not recorded")
     lowest = min(part for part in loss.parts if known(part))

@@ -25,6 +25,10 @@ FEW_CARRY = 2.0
 """Negatives that carry a query's softmax, below which it is the hardest alone."""
 SOME_CARRY = 4.0
 """Negatives that carry it, below which it is worth watching."""
+COLDEST = 0.02
+"""Temperature below which scores of cosines saturate any softmax: methods take 0.05 to 0.5."""
+COLD = 0.04
+"""Temperature that is worth watching."""
 ENOUGH = 32
 """Negatives below which it says nothing that few of them carry the softmax."""
 ATTAINABLE = 0.2
@@ -67,8 +71,7 @@ def guessing(evidence: Evidence) -> Finding:
     looks_at="mean positive cosine and contrastive accuracy, before any feature transform",
     threshold=f"ill: cosine above {EASY_POSITIVE:g} and accuracy above {EASY_FOUND:g}; without negatives, watch: "
     f"cosine above {EASY_POSITIVE:g}",
-    meaning="The two views of an image are alike to the encoder: pairs have little left to teach. (Views that are too "
-    "weak look the same in these numbers, so this is their rule, too.)",
+    meaning="The two views of an image are alike to the encoder: pairs have little left to teach.",
     cause="The views differ too little; or a low momentum makes keys like queries (FT, Section 3.3).",
     remedy="Strengthen the views: smaller crops (`--crop 0.2 1`), `--jitter`, `--gray`; or make positives harder with "
     "`--extrapolate 2`.",
@@ -96,8 +99,7 @@ def positives_too_easy(evidence: Evidence) -> Finding:
     since=LATE,
     looks_at="distance of the mean positive and mean negative cosine in standard deviations, before any transform",
     threshold=f"after {LATE:.0%} of the training, ill: below {APART:g}; watch: below {SEPARATED:g}",
-    meaning="Positives hardly stand out from negatives. (Views that are too strong look the same in these numbers, so "
-    "this is their rule, too.)",
+    meaning="Positives hardly stand out from negatives.",
     cause="The two views have too little in common, or a feature transform makes positives too hard.",
     remedy="Weaken the views: larger crops (`--crop 0.4 1`), less `--jitter`; leave out `--extrapolate`, or let it "
     "begin later (`--ft-start`).",
@@ -122,8 +124,9 @@ def positives_too_hard(evidence: Evidence) -> Finding:
 
 @rule(
     since=BEGUN,
-    looks_at="effective number of negatives in a query's softmax",
-    threshold=f"of {ENOUGH} negatives or more, ill: below {FEW_CARRY:g}; watch: below {SOME_CARRY:g}",
+    looks_at="the temperature, and the effective number of negatives in a query's softmax",
+    threshold=f"ill: temperature below {COLDEST:g}, or of {ENOUGH} negatives or more fewer than {FEW_CARRY:g} carry "
+    f"the softmax; watch: below {COLD:g}, or fewer than {SOME_CARRY:g}",
     meaning="The softmax is saturated: each query is pushed from its hardest negative alone, often an image of its own "
     "kind.",
     cause="The temperature is too low.",
@@ -134,11 +137,20 @@ def temperature_low(evidence: Evidence) -> Finding:
 
     def judge(space: Space) -> Finding:
         carry = space["effective_negatives"].end
-        if not known(carry) or not space.negatives >= ENOUGH:
-            return unknown(f"fewer than {ENOUGH} negatives, or it is not recorded how many carry the softmax")
-        said = f"{number(carry, 2)} of {count(space.negatives)} negatives carry a query's softmax"
-        said += f" at temperature {space.temperature:g}" if known(space.temperature) else ""
-        return found("ill" if carry < FEW_CARRY else "watch" if carry < SOME_CARRY else "ok", said)
+        if space.negatives == 0:
+            return unknown("this loss compares with no negatives")
+        if not known(carry) and not known(space.temperature):
+            return unknown("neither the temperature nor how many negatives carry the softmax is known")
+        said = f"temperature {space.temperature:g}" if known(space.temperature) else "temperature not known"
+        said += (
+            f", {number(carry, 2)} of {count(space.negatives)} negatives carry a query's softmax"
+            if known(carry)
+            else ""
+        )
+        judged = space.negatives >= ENOUGH
+        if space.temperature < COLDEST or (judged and carry < FEW_CARRY):
+            return found("ill", said)
+        return found("watch" if space.temperature < COLD or (judged and carry < SOME_CARRY) else "ok", said)
 
     return worst(evidence, judge)
 

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pairlens.health import Finding, evidence_of, examine, headline
+from pairlens.health.examine import SOUND, UNKNOWN
 from pairlens.record.run import Run
 from pairlens.report.html import Html, join, prose, tag
 from pairlens.report.read import Missing
@@ -35,7 +36,7 @@ def draw(health: Health) -> Html:
     fine = [finding for finding in health.findings if finding.verdict == "ok"]
     silent = [finding for finding in health.findings if finding.verdict == "unknown"]
     said = headline(health.findings)
-    state = {"sound": "Sound: no rule finds anything wrong", "not known yet": "Too early to tell"}.get(said)
+    state = {SOUND: "Sound: no rule finds anything wrong", UNKNOWN: "Too early to tell"}.get(said)
     words = f"{state or said[:1].upper() + said[1:]}, after {count(health.steps)} steps."
     return join(
         [
