@@ -53,6 +53,7 @@ def test_a_change_is_told_once(folder: Path) -> None:
 def test_it_looks_only_at_news_and_rarely(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     now = [100.0]
     monkeypatch.setattr(live.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(live, "NEGLIGIBLE", 0.0)
     looked: list[str] = []
     watcher = Watcher(folder, lambda text: None, looked.append)
     training = object.__new__(Training)

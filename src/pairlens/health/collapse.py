@@ -3,7 +3,7 @@
 import math
 
 from pairlens.health.evidence import Evidence, Space
-from pairlens.health.rule import BEGUN, LATE, Finding, found, known, rule, unknown, worst
+from pairlens.health.rule import BEGUN, LATE, Finding, found, has_begun, known, rule, unknown, worst
 from pairlens.health.usual import FAST, LOW_MOMENTUM, usual_rate
 from pairlens.words import number
 
@@ -47,7 +47,8 @@ def collapsed(space: Space) -> bool:
     since=BEGUN,
     looks_at="feature standard deviation and mean cosine to other images, before any feature transform",
     threshold=f"ill: deviation below {COLLAPSED_STD:g} or cosine above {COLLAPSED_COSINE:g}, and not growing by a "
-    f"factor of {SPREADING:g}; watch: below {NARROW_STD:g} or above {NARROW_COSINE:g}, or growing",
+    f"factor of {SPREADING:g}; watch: growing, or after {LATE:.0%} of the training "
+    f"below {NARROW_STD:g} or above {NARROW_COSINE:g}",
     meaning="All images are embedded alike: the encoder tells none from another.",
     cause="The learning rate is too high, or (without negatives) the predictor or the momentum does not hold the two "
     "branches apart.",
@@ -66,7 +67,8 @@ def complete_collapse(evidence: Evidence) -> Finding:
         growing = std.end > COLLAPSED_STD / 2 and std.end > SPREADING * std.mean(0.4, 0.7)
         if collapsed(space):
             return found("watch", f"{said}, but growing") if growing else found("ill", said, *_why(evidence))
-        if (std.end < NARROW_STD or cosine > NARROW_COSINE) and not growing:
+        narrow = std.end < NARROW_STD or cosine > NARROW_COSINE
+        if narrow and not growing and has_begun(evidence, LATE):
             return found("watch", said, *_why(evidence))
         return found("ok", said)
 

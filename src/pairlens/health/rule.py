@@ -17,6 +17,9 @@ BEGUN = 0.1
 """Share of the planned training below which no rule that waits for its beginning judges (warm-up guard)."""
 LATE = 0.3
 """Share of it after which a state is no longer that of a beginning: a loss that guesses, a flat space."""
+SHORT, LATE_OF_SHORT = 10.0, 0.5
+"""Epochs below which a training is short, and the share of it after which it is late: a queue that is longer than the
+first steps, and the narrow cone that trainings begin in, take some of its few epochs to pass."""
 BEGUN_STEPS = 200
 """Steps that count as the beginning where nobody knows how many there will be."""
 
@@ -85,7 +88,13 @@ def has_begun(evidence: Evidence, since: float) -> bool:
         return False
     if math.isnan(evidence.share):
         return evidence.rows >= BEGUN_STEPS * since / BEGUN
-    return evidence.share >= since
+    return evidence.share >= _share(evidence, since)
+
+
+def _share(evidence: Evidence, since: float) -> float:
+    """The share of this training that `since` means: later for `LATE` in a short one."""
+    short = evidence.epochs < SHORT * evidence.share
+    return max(since, LATE_OF_SHORT) if since >= LATE and short else since
 
 
 def _until(evidence: Evidence, since: float) -> str:
@@ -93,7 +102,7 @@ def _until(evidence: Evidence, since: float) -> str:
         return f"{evidence.rows} of {FEWEST} steps"
     if math.isnan(evidence.share):
         return f"{evidence.rows} of {BEGUN_STEPS * since / BEGUN:.0f} steps"
-    return f"{evidence.share:.0%} of {since:.0%} of the training"
+    return f"{evidence.share:.0%} of {_share(evidence, since):.0%} of the training"
 
 
 def found(verdict: Verdict, evidence: str, cause: str = "", remedy: str = "") -> Finding:

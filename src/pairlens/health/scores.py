@@ -109,6 +109,8 @@ def positives_too_hard(evidence: Evidence) -> Finding:
 
     def judge(space: Space) -> Finding:
         apart, positive = space.separation, space["raw_positive_mean"].end
+        if space.negatives == 0:
+            return unknown("this loss sets positives against no negatives")
         if collapsed(space):
             return unknown("the embeddings have collapsed, and every pair is alike")
         if not known(apart):

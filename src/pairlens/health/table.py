@@ -1,8 +1,10 @@
 """The rules as a table for people, made from the rules themselves."""
 
+from pairlens.health.course import LONGEST, SHORTEST
 from pairlens.health.examine import RULES
+from pairlens.health.rule import BEGUN, BEGUN_STEPS, FEWEST, LATE, LATE_OF_SHORT, SHORT
 
-HEAD = """\
+HEAD = f"""\
 # Health: the rules
 
 `pairlens doctor RUN` asks each of these rules about what a run has recorded; the progress line and the report show the
@@ -10,7 +12,9 @@ same. Every rule is a pure function in `pairlens.health`, every threshold a cons
 them: `pairlens doctor --rules`.
 
 A verdict is `ok`, `watch` (worth a look), `ill` (something is wrong) or `unknown` (not recorded, does not apply, or too
-early). "Now" is the mean of the last tenth of the recorded steps, of 20 at least and 500 at most.
+early). A number without more is the mean of the last tenth of the recorded steps, of {SHORTEST} at least and {LONGEST}
+at most. Of a training of fewer than {SHORT:g} epochs, {LATE:.0%} means {LATE_OF_SHORT:.0%}. Where nobody knows how many
+steps there will be, as of an observed loop, {BEGUN_STEPS} stand for {BEGUN:.0%}; below {FEWEST} no curve is judged.
 """
 
 
