@@ -70,7 +70,7 @@ def evidence(arguments: dict[str, Any] | None = None, **changes: Any) -> Evidenc
         loss=course(8.0, 6.5, 5.5, 5.2, 5.0),
         gradient=flat(1.2),
         rate=0.01,
-        quality={"h.alignment": 0.3, "h.uniformity": -1.3, "z.rankme": 30.0},
+        quality={"h.alignment": 0.3, "h.uniformity": -1.3, "h.rankme": 50.0},
         waiting={"data": 0.02, "views": 0.2, "record": 0.02},
     )
     numbers = {k: float(v) for k, v in changes.items() if k in ("images", "share", "rate")}

@@ -49,7 +49,7 @@ def test_the_panel_says_what_doctor_says(ill: Path) -> None:
     assert "after 300 steps" in said
     assert drawn.count('<article class="finding" data-verdict="ill">') == 1
     assert "Evidence Feature standard deviation 0.010" in said
-    assert "<code>--lr</code>" in drawn
+    assert "<code>--ft-start</code>" in drawn
     fine = sum(finding.verdict == "ok" for finding in found.findings)
     assert f"{fine} rules find nothing wrong" in said
     assert drawn.count("<details") == 2

@@ -1,9 +1,9 @@
 """Rules on the descent: whether it goes down at all, how roughly, and whether it has arrived."""
 
-from pairlens.health.collapse import collapsed
+from pairlens.health.collapse import LEAN, collapsed, rank_of_features
 from pairlens.health.evidence import Evidence
 from pairlens.health.rule import BEGUN, LATE, Finding, found, known, rule, unknown
-from pairlens.health.usual import FAST, SLOW, USUAL, usual_rate
+from pairlens.health.usual import ABSURD, FAST, SLOW, USUAL, usual_rate
 from pairlens.words import count, number, percent
 
 EXPLODED = 100.0
@@ -88,8 +88,9 @@ def vanishing_gradients(evidence: Evidence) -> Finding:
 
 @rule(
     since=BEGUN,
-    looks_at="the learning rate against the optimiser's usual one, and collapse",
-    threshold=f"ill: more than {FAST:g} times the usual rate, with collapse; watch: more than {FAST:g} times it alone",
+    looks_at="the learning rate against the optimiser's usual one, and collapse, whole or dimensional",
+    threshold=f"ill: more than {FAST:g} times the usual rate, with collapse or RankMe of the encoder's features below "
+    f"{LEAN:g}, or more than {ABSURD:g} times it; watch: more than {FAST:g} times it alone",
     meaning="Steps are so large that what was learned is lost again.",
     cause="The learning rate is too high for this network and batch.",
     remedy="Lower `--lr` by a factor of 4 to 10, and add `--warmup`.",
@@ -104,7 +105,8 @@ def rate_too_high(evidence: Evidence) -> Finding:
     said += ", and the embeddings have collapsed" if lost else ""
     if times <= FAST:
         return found("ok", said)
-    return found("ill" if lost else "watch", said, remedy=f"Lower `--lr` to {_near(evidence)}, and add `--warmup`.")
+    ill = lost or times > ABSURD or rank_of_features(evidence) < LEAN
+    return found("ill" if ill else "watch", said, remedy=f"Lower `--lr` to {_near(evidence)}, and add `--warmup`.")
 
 
 @rule(

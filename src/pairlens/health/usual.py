@@ -9,10 +9,12 @@ LOW_MOMENTUM = 0.9
 """Momentum below which keys follow the query encoder too closely (FT, Table 1: 46.5 % at .9, 56.2 % at .99)."""
 FAST = 8.0
 """Times the usual rate above which a collapse is put down to it."""
+ABSURD = 100.0
+"""Times the usual rate that are a mistake, whatever the curves look like."""
 SLOW = 1 / 16
 """Times the usual rate below which a loss that does not fall is put down to it."""
 
-__all__ = ["FAST", "LOW_MOMENTUM", "SLOW", "USUAL", "usual_rate"]
+__all__ = ["ABSURD", "FAST", "LOW_MOMENTUM", "SLOW", "USUAL", "usual_rate"]
 
 
 def usual_rate(evidence: Evidence) -> float:
