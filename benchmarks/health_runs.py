@@ -1,10 +1,10 @@
 """The runs that health is calibrated on: good ones, and some that are broken on purpose, each with a few seeds.
 
-    python benchmarks/health_runs.py CIFAR10 PHOTOGRAPHS [--seeds 3] [--folder runs/benchmark-health]
+    python benchmarks/health_runs.py CIFAR10 PHOTOGRAPHS [--seeds 0 1 2] [--folder runs/benchmark-health]
 
 CIFAR10 is `pairlens data cifar10`'s folder, of which every fifth image is taken; PHOTOGRAPHS a folder of some thousand.
-Called again, it goes on where it stopped. All have a small encoder and views of 24 px, so that a run takes a minute or
-less on one core; `health.py` judges them.
+Called again, it goes on where it stopped. All have a small encoder and views of 16 px, so that a run takes some ten
+seconds on one core; `health.py` judges them.
 """
 
 import argparse
@@ -22,8 +22,8 @@ from pairlens.words import duration
 
 SOURCES = ("cifar10", "photographs", "scenes")
 SHORT = 3  # epochs
-PHOTOS: Flags = {"epochs": 6, "size": 32}
-SCENES: Flags = {"epochs": 4, "size": 32}
+PHOTOS: Flags = {"epochs": 6, "size": 24}
+SCENES: Flags = {"epochs": 3, "size": 24}
 UNTOUCHED: Flags = {"crop": (1.0, 1.0), "flip": 0.0, "jitter_probability": 0.0, "gray": 0.0}
 DESTROYED: Flags = {"crop": (0.01, 0.03), "jitter": (1.0, 1.0, 1.0, 0.5), "jitter_probability": 1.0}
 FT: Flags = {"extrapolate": 2.0, "interpolate": 1.6}
@@ -42,7 +42,7 @@ class Case:
 
     def job(self, sources: Mapping[str, str], folder: Path, seed: int) -> Job:
         """The training with a seed."""
-        setting = Setting(sources[self.source], folder, budget={"encoder": "resnet8w", "batch": 64, "size": 24})
+        setting = Setting(sources[self.source], folder, budget={"encoder": "resnet8w", "batch": 64, "size": 16})
         made = job(Arm(self.name, self.recipe, self.flags), setting, seed)
         return Job(made.words, folder / f"{self.name}-{seed}")
 
@@ -88,7 +88,7 @@ BROKEN = (
         "cifar10",
         "moco_v2",
         {"epochs": SHORT, "lr": 1e-5},
-        ("guessing", "vanishing_gradients", "complete_collapse", "positives_too_easy", "dimensional_collapse"),
+        ("rate_too_low", "guessing", "vanishing_gradients"),
         "learning rate a ten-thousandth of the usual: nothing is learned",
     ),
     Case(
@@ -144,7 +144,7 @@ BROKEN = (
         "cifar10",
         "moco_v2",
         {"epochs": SHORT, **UNTOUCHED},
-        ("views_too_weak", "positives_too_easy"),
+        ("positives_too_easy",),
         "both views are the image itself",
     ),
     Case(
@@ -152,7 +152,7 @@ BROKEN = (
         "cifar10",
         "simclr",
         {"epochs": SHORT, **DESTROYED},
-        ("views_too_strong", "positives_too_hard", "guessing"),
+        ("positives_too_hard", "guessing"),
         "crops of 3 px, strongest jitter",
     ),
     Case("queue-tiny", "cifar10", "moco_v2", {"epochs": SHORT, "negatives": 8}, ("small_queue",), "8 negatives"),
@@ -168,7 +168,7 @@ BROKEN = (
         "batch-tiny",
         "scenes",
         "scenes.simclr",
-        {"epochs": 1, "batch": 4, "size": 16},
+        {"epochs": 1, "batch": 4},
         ("small_queue",),
         "6 negatives in a batch of 4",
     ),
@@ -192,7 +192,7 @@ BROKEN = (
         "plateau",
         "scenes",
         "scenes.simclr",
-        {"epochs": 15, "size": 16, "schedule": "constant"},
+        {"epochs": 12, "schedule": "constant"},
         ("plateau",),
         "trained on long after it stopped learning",
     ),
@@ -231,14 +231,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("cifar10")
     parser.add_argument("photographs")
-    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--folder", type=Path, default=Path("runs/benchmark-health"))
     given = parser.parse_args()
     sources = dict(
         zip(SOURCES, (str(fifth(Path(given.cifar10), given.folder)), given.photographs, "scenes"), strict=True)
     )
     given.folder.mkdir(parents=True, exist_ok=True)
-    jobs = [(case, case.job(sources, given.folder, seed)) for seed in range(given.seeds) for case in CASES]
+    jobs = [(case, case.job(sources, given.folder, seed)) for seed in given.seeds for case in CASES]
     began = time.monotonic()
     waiting = [(case, job) for case, job in jobs if stage_of(job) in ("train", "resume")]
     for done, (case, one) in enumerate(waiting, 1):
