@@ -13,10 +13,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from pairlens.cli import run
 from pairlens.data.sources import open_source
 from pairlens.record.disk import write_arrays
 from pairlens.studies.arms import Arm, Flags, Job, Setting, job
-from pairlens.studies.process import start
 from pairlens.studies.stages import stage_of
 from pairlens.words import duration
 
@@ -234,16 +234,15 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--folder", type=Path, default=Path("runs/benchmark-health"))
     given = parser.parse_args()
-    sources = dict(
-        zip(SOURCES, (str(fifth(Path(given.cifar10), given.folder)), given.photographs, "scenes"), strict=True)
-    )
     given.folder.mkdir(parents=True, exist_ok=True)
-    jobs = [(case, case.job(sources, given.folder, seed)) for seed in given.seeds for case in CASES]
+    places = (str(fifth(Path(given.cifar10), given.folder)), given.photographs, "scenes")
+    sources = dict(zip(SOURCES, places, strict=True))
+    jobs = [case.job(sources, given.folder, seed) for seed in given.seeds for case in CASES]
     began = time.monotonic()
-    waiting = [(case, job) for case, job in jobs if stage_of(job) in ("train", "resume")]
-    for done, (case, one) in enumerate(waiting, 1):
-        setting = Setting(sources[case.source], given.folder, threads=1)
-        code = start(one, stage_of(one), setting).popen.wait()
+    waiting = [job for job in jobs if stage_of(job) in ("train", "resume")]
+    for done, one in enumerate(waiting, 1):
+        words = ["train", *one.words, "--out", str(one.folder), "--threads", "1"]
+        code = run(words if stage_of(one) == "train" else ["resume", str(one.folder)])
         left = duration((time.monotonic() - began) / done * (len(waiting) - done))
         print(
             f"{one.name}: {f'ended with {code}' if code else 'trained'}; {done} of {len(waiting)}, {left} left",
