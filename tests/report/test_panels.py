@@ -10,6 +10,7 @@ import fake_run
 import numpy as np
 import pytest
 
+from pairlens.clock import PHASES
 from pairlens.health import Finding
 from pairlens.record.run import Run, log_event
 from pairlens.report.facts import Facts, facts_of
@@ -133,7 +134,7 @@ def test_facts_come_from_the_run(run: Run) -> None:
     assert {f.verdict for f in facts.health} == {"ok", "unknown"}
     assert facts.scores["knn"]["pixels"].top1 == pytest.approx(0.572)
     assert facts.accuracy == pytest.approx(run.statistics["z.accuracy"][-117:].mean(), rel=1e-4)
-    parts = [run.statistics[f"time_{p}"] for p in ("data", "views", "forward", "backward", "rest")]
+    parts = [run.statistics[f"time_{p}"] for p in PHASES]
     assert facts.images_per_second == pytest.approx(np.median(256 / np.sum(parts, 0)), rel=1e-4)
 
 
@@ -307,7 +308,7 @@ def test_only_differing_arguments_are_listed(tmp_path: Path, run: Run) -> None:
 def test_the_median_split_is_said_in_words(run: Run) -> None:
     found = throughput.compute(run)
     assert isinstance(found, throughput.Throughput)
-    assert throughput.words(found).replace("\u00a0", " ").endswith("views 10 %, rest 4 % and data 3 %.")
+    assert throughput.words(found).replace("\u00a0", " ").endswith("rest 4 %, data 3 % and record 1 %.")
     assert throughput.words(found).index("backward") < throughput.words(found).index("forward")
 
 
