@@ -44,6 +44,12 @@ def collapsed(space: Space) -> bool:
     return space["feature_std"].end < COLLAPSED_STD or others(space) > COLLAPSED_COSINE
 
 
+def once_collapsed(space: Space) -> bool:
+    """Whether they were at any time since the beginning."""
+    later = space["feature_std"].parts[round(BEGUN * len(space["feature_std"].parts)) :]
+    return collapsed(space) or any(part < COLLAPSED_STD for part in later)
+
+
 @rule(
     since=BEGUN,
     looks_at="feature standard deviation and mean cosine to other images, before any feature transform",

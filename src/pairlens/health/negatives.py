@@ -1,6 +1,6 @@
 """Rules on negatives: how many there are, of what time, and whose."""
 
-from pairlens.health.collapse import collapsed
+from pairlens.health.collapse import once_collapsed
 from pairlens.health.evidence import Evidence, Space
 from pairlens.health.rule import BEGUN, LATE, Finding, found, known, rule, unknown, worst
 from pairlens.health.usual import LOW_MOMENTUM
@@ -111,8 +111,9 @@ def small_queue(evidence: Evidence) -> Finding:
 @rule(
     since=BEGUN,
     looks_at="momentum of the key encoder, volatility of the smoothed mean negative cosine, collapse (FT, Section 3.3)",
-    threshold=f"ill: momentum below {LOW_MOMENTUM:g} with collapse, or stored keys nearer by {AGEING:g} less than new "
-    f"ones, or volatility above {RESTLESS:g}; watch: momentum below {LOW_MOMENTUM:g} alone, or volatility alone",
+    threshold=f"ill: momentum below {LOW_MOMENTUM:g} with a collapse at any time since the beginning, with mean cosines to "
+    f"stored and new keys that differ by more than {AGEING:g}, or with a volatility above {RESTLESS:g}; watch: momentum "
+    f"below {LOW_MOMENTUM:g} alone, or volatility alone",
     meaning="The key encoder follows the query encoder so closely that the queue's keys disagree with each other, and "
     "scores fluctuate.",
     cause="The momentum is low.",
@@ -135,7 +136,7 @@ def low_momentum(evidence: Evidence) -> Finding:
         said += f"smoothed mean negative cosine varies by {number(unrest, 2)}"
         said += f", queue and new keys differ by {number(ageing(space), 2)}" if known(ageing(space)) else ""
         if momentum < LOW_MOMENTUM:
-            harmed = collapsed(space) or restless or abs(ageing(space)) > AGEING
+            harmed = once_collapsed(space) or restless or abs(ageing(space)) > AGEING
             return found("ill" if harmed else "watch", said)
         return found("watch" if restless else "ok", said)
 

@@ -2,6 +2,7 @@
 
 import math
 
+from pairlens.health.collapse import collapsed
 from pairlens.health.evidence import Evidence
 from pairlens.health.rule import BEGUN, LATE, Finding, found, known, rule, unknown
 from pairlens.words import number
@@ -55,5 +56,7 @@ def views_too_strong(evidence: Evidence) -> Finding:
     ratio = relative_distance(evidence)
     if not known(ratio):
         return unknown("no held-out views were looked at yet")
+    if any(map(collapsed, evidence.spaces)):
+        return unknown("the embeddings have collapsed, and features tell nothing of the views")
     said = f"two views of an image lie at {number(ratio, 2)} of the distance of two images"
     return found("ill" if ratio > APART else "watch" if ratio > FAR else "ok", said)
