@@ -179,12 +179,15 @@ def test_the_worst_space_is_named() -> None:
         ({"momentum": 0.5}, "--momentum"),
         ({"lr": 5.0}, "--lr"),
         ({"weight_decay": 0.5}, "--weight-decay"),
+        ({"temperature": 0.01}, "--temperature"),
         ({"extrapolate": 2.0}, "--ft-start"),
         ({}, "--warmup"),
     ],
 )
 def test_a_collapse_is_put_down_to_what_was_asked_for(arguments: dict, flag: str) -> None:
-    finding = collapse.complete_collapse(evidence(arguments, feature_std=0.01))
+    finding = collapse.complete_collapse(
+        evidence(arguments, feature_std=0.01, temperature=arguments.get("temperature", 0.1))
+    )
     assert f"`{flag}" in finding.remedy
 
 

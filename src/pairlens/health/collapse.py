@@ -4,7 +4,7 @@ import math
 
 from pairlens.health.evidence import Evidence, Space
 from pairlens.health.rule import BEGUN, LATE, Finding, found, has_begun, known, rule, unknown, worst
-from pairlens.health.usual import FAST, LOW_MOMENTUM, usual_rate
+from pairlens.health.usual import COLDEST, FAST, LOW_MOMENTUM, usual_rate
 from pairlens.words import number
 
 COLLAPSED_STD = 0.1
@@ -90,6 +90,9 @@ def _why(evidence: Evidence) -> tuple[str, str]:
             f"The momentum of {momentum:g} lets keys follow queries, which tell keys by their age.",
             "Raise `--momentum`, to 0.99.",
         )
+    cold = [space.temperature for space in evidence.spaces if space.temperature < COLDEST]
+    if cold:
+        return f"The temperature of {cold[0]:g} saturates the loss.", "Raise `--temperature`, to 0.1 or 0.2."
     if usual_rate(evidence) > FAST:
         return (
             f"The learning rate is {number(usual_rate(evidence), 2)} times the usual one.",

@@ -2,7 +2,7 @@
 
 from pairlens.health.collapse import once_collapsed
 from pairlens.health.evidence import Evidence, Space
-from pairlens.health.rule import BEGUN, LATE, Finding, found, known, rule, unknown, worst
+from pairlens.health.rule import BEGUN, LATE, Finding, found, has_begun, known, rule, unknown, worst
 from pairlens.health.usual import LOW_MOMENTUM
 from pairlens.words import count, number, percent
 
@@ -45,11 +45,11 @@ def _stored(evidence: Evidence) -> str | None:
 
 
 @rule(
-    since=LATE,
+    since=BEGUN,
     looks_at="mean cosine of queries to new keys of other images, to stored keys and to the positive; the momentum",
-    threshold=f"after {LATE:.0%} of the training, ill: new keys nearer than stored ones by more than {STALE:g}, and by "
-    f"more than {BY_AGE:g} of what the positive is, and that not shrinking; or a momentum of 1; watch: nearer by more "
-    f"than {AGEING:g}, not shrinking",
+    threshold=f"ill: a momentum of 1, or after {LATE:.0%} of the training new keys nearer than stored ones by more than "
+    f"{STALE:g}, and by more than {BY_AGE:g} of what the positive is, and that not shrinking; watch: nearer by more than "
+    f"{AGEING:g}, not shrinking",
     meaning="Stored keys are of another encoder than new ones: queries know them by their age instead of by what they "
     "show. With momentum 1 the key encoder stays as it was drawn.",
     cause="The key encoder changes much while a key waits in the queue: the queue is long, the momentum low or the "
@@ -70,6 +70,8 @@ def stale_queue(evidence: Evidence) -> Finding:
 
     def judge(space: Space) -> Finding:
         difference = ageing(space)
+        if not has_begun(evidence, LATE):
+            return unknown("too early to tell: every queue is stale at first")
         if not known(difference):
             return unknown("scores with this step's keys are not recorded beside those with stored ones")
         said = (
@@ -111,9 +113,9 @@ def small_queue(evidence: Evidence) -> Finding:
 @rule(
     since=BEGUN,
     looks_at="momentum of the key encoder, volatility of the smoothed mean negative cosine, collapse (FT, Section 3.3)",
-    threshold=f"ill: momentum below {LOW_MOMENTUM:g} with a collapse at any time since the beginning, with mean cosines to "
-    f"stored and new keys that differ by more than {AGEING:g}, or with a volatility above {RESTLESS:g}; watch: momentum "
-    f"below {LOW_MOMENTUM:g} alone, or volatility alone",
+    threshold=f"ill: momentum below {LOW_MOMENTUM:g} with a collapse at any time since the beginning, or with mean "
+    f"cosines to stored and new keys that differ by more than {AGEING:g}, or with a volatility above {RESTLESS:g}; "
+    f"watch: momentum below {LOW_MOMENTUM:g} alone, or volatility alone",
     meaning="The key encoder follows the query encoder so closely that the queue's keys disagree with each other, and "
     "scores fluctuate.",
     cause="The momentum is low.",

@@ -5,6 +5,7 @@ import math
 from pairlens.health.collapse import collapsed
 from pairlens.health.evidence import Evidence, Space
 from pairlens.health.rule import BEGUN, LATE, Finding, found, known, rule, unknown, worst
+from pairlens.health.usual import COLDEST
 from pairlens.words import count, number, percent
 
 GUESSING_ABOVE = 0.35
@@ -25,8 +26,6 @@ FEW_CARRY = 2.0
 """Negatives that carry a query's softmax, below which it is the hardest alone."""
 SOME_CARRY = 4.0
 """Negatives that carry it, below which it is worth watching."""
-COLDEST = 0.02
-"""Temperature below which scores of cosines saturate any softmax: methods take 0.05 to 0.5."""
 COLD = 0.04
 """Temperature that is worth watching."""
 ENOUGH = 32

@@ -7,6 +7,8 @@ from pairlens.health.evidence import Evidence
 
 LOW_MOMENTUM = 0.9
 """Momentum below which keys follow the query encoder too closely (FT, Table 1: 46.5 % at .9, 56.2 % at .99)."""
+COLDEST = 0.02
+"""Temperature below which scores of cosines saturate any softmax: methods take 0.05 to 0.5."""
 FAST = 8.0
 """Times the usual rate above which a collapse is put down to it."""
 ABSURD = 100.0
@@ -14,7 +16,7 @@ ABSURD = 100.0
 SLOW = 1 / 16
 """Times the usual rate below which a loss that does not fall is put down to it."""
 
-__all__ = ["ABSURD", "FAST", "LOW_MOMENTUM", "SLOW", "USUAL", "usual_rate"]
+__all__ = ["ABSURD", "COLDEST", "FAST", "LOW_MOMENTUM", "SLOW", "USUAL", "usual_rate"]
 
 
 def usual_rate(evidence: Evidence) -> float:
