@@ -47,9 +47,9 @@ def _stored(evidence: Evidence) -> str | None:
 @rule(
     since=BEGUN,
     looks_at="mean cosine of queries to new keys of other images, to stored keys and to the positive; the momentum",
-    threshold=f"ill: a momentum of 1, or after {LATE:.0%} of the training new keys nearer than stored ones by more than "
-    f"{STALE:g}, and by more than {BY_AGE:g} of what the positive is, and that not shrinking; watch: nearer by more than "
-    f"{AGEING:g}, not shrinking",
+    threshold=f"ill: a momentum of 1, or after {LATE:.0%} of the training new keys nearer than stored ones by more "
+    f"than {STALE:g}, and by more than {BY_AGE:g} of what the positive is, and that not shrinking; watch: nearer by "
+    f"more than {AGEING:g}, not shrinking",
     meaning="Stored keys are of another encoder than new ones: queries know them by their age instead of by what they "
     "show. With momentum 1 the key encoder stays as it was drawn.",
     cause="The key encoder changes much while a key waits in the queue: the queue is long, the momentum low or the "
