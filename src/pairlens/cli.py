@@ -19,6 +19,7 @@ pairlens: contrastive pretraining on images that shows its positive and negative
   pairlens probe WHAT...    what any encoder is blind to and what it keeps: a run's, timm's, torchvision's, or a file
   pairlens invert WHAT...   images made anew from an encoder's features: what it keeps of them before and after its head
   pairlens shift WHAT...    whether weak and strong augmentation move images to other classes, in an encoder's features
+  pairlens landscape RUN    the loss along its gradient, from the start over the checkpoints that a run keeps
   pairlens report RUN...    one self-contained page about one run, or several compared
   pairlens study SOURCE     a paper's table in miniature: every arm trained, measured and set beside the paper's figures
   pairlens data cifar10     put CIFAR-10 on disk
@@ -56,10 +57,21 @@ def run(argv: list[str]) -> int:
 
 def _command(name: str) -> Callable[[list[str]], int]:
     """The function of a command; torch is imported only now, so that help and mistakes answer at once."""
-    names = ("inspect", "train", "recipes", "resume", "evaluate", "probe", "invert", "shift", "report", "study", "data")
+    names = (
+        "inspect", "train", "recipes", "resume", "evaluate", "probe", "invert", "shift", "landscape", "report", "study",
+        "data",
+    )  # fmt: skip
     if name not in names:
         raise InputError(f"there is no command {name!r}; use one of {', '.join(names)}")
-    from pairlens import commands, inspect_command, invert_command, probe_command, shift_command, study_command
+    from pairlens import (
+        commands,
+        inspect_command,
+        invert_command,
+        landscape_command,
+        probe_command,
+        shift_command,
+        study_command,
+    )
 
     functions = (
         inspect_command.inspect,
@@ -70,6 +82,7 @@ def _command(name: str) -> Callable[[list[str]], int]:
         probe_command.probe,
         invert_command.invert,
         shift_command.shift,
+        landscape_command.landscape,
         commands.report,
         study_command.study,
         commands.data,

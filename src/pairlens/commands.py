@@ -45,6 +45,8 @@ class RunArguments:
     """Seconds between checkpoints."""
     record: bool = True
     """Write statistics, histograms and sample views."""
+    landscape: int = 0
+    """Times to measure the loss's landscape in the course of the training; each takes about as long as 15 steps."""
     decode: Decode = "auto"
     """Decode photographs once, to a store of squares, or always, in every epoch anew; auto does what pays."""
 
@@ -80,6 +82,7 @@ def train(argv: list[str]) -> int:
                 test=run.test,
                 seed=run.seed,
                 record=run.record,
+                landscape=run.landscape,
                 decode=run.decode,
                 argv=argv,
                 say=console.say,

@@ -19,6 +19,7 @@ from pairlens.hooks import (
     Complainer,
     Localiser,
     Prober,
+    Surveyor,
     stopped_by_signals,
     try_to_localise,
     write_status,
@@ -53,6 +54,7 @@ def start_run(
     test: str | None = None,
     seed: int = 0,
     record: bool = True,
+    landscape: int = 0,
     decode: Decode = "auto",
     argv: list[str] | None = None,
     say: Say = print,
@@ -61,18 +63,23 @@ def start_run(
     """Open the source, resolve the recipe, build the training and make its run folder.
 
     `decode` says whether photographs are decoded once or in every epoch anew (`open_source`).
+    `landscape` is how often the loss's landscape is measured in its course (`pairlens.evaluate.landscape`).
     Without `record` neither statistics, histograms nor samples are written; the losses are the same without.
 
     Raises:
         InputError: anything given that cannot be used; nothing is left behind then.
     """
     _check_free(folder)
+    if landscape < 0 or (landscape and not recipe.method.trains):
+        why = "there is nothing to train, and no gradient" if landscape > 0 else "it is a number of times"
+        raise InputError(f"the landscape cannot be measured {landscape} times: {why}; leave it at 0, which is off")
     source, place = open_images(
         spec, recipe, machine, labels=labels, test=test, seed=seed, decode=decode, say=say, progress=progress
     )
     recipe, training = prepare(source, recipe, place, seed, say)
     call: dict[str, Any] = {"argv": argv or [], "recipe": recipe.name, "source": _absolute(spec)}
     call |= {"labels": labels, "test": None if test is None else _absolute(test), "seed": seed, "record": record}
+    call |= {"landscape": landscape} if landscape else {}
     call |= {"machine": asdict(machine), "arguments": flatten(recipe)}
     folder = make_folder(folder, _name(source.name, recipe.name))
     with locked(folder):
@@ -197,18 +204,22 @@ def _pretrain(
     record = run.call.get("record", True)
     localiser = Localiser(folder, source.train, crops, training, record=record, say=say)
     found = [localiser] if crops.boxes == "found" else []
+    surveyor = Surveyor(folder, training, times) if (times := run.call.get("landscape", 0)) else None
     hooks: list[Hook] = [
         *prober,
         *found,
+        *([surveyor] if surveyor else []),
         Complainer(folder, source.train, say),
         checkpointer,
-    ]  # no checkpoint is ahead of its probe or its boxes
+    ]  # no checkpoint is ahead of its probe, its boxes or its landscape
     seen: list[Observer] = [*([recorder] if record else []), *([watch] if watch else [])]
     state = "failed"
     log_event(folder, "begun" if training.step == 0 else "resumed", f"at step {training.step} of {training.steps}")
     try:
         with stopped_by_signals(training) as signals:
             write_status(folder, training, "running", recorder.seconds)
+            if surveyor:
+                surveyor(training)  # the start is no step's end
             fit(training, seen, hooks)
         checkpointer.save(training)
         state = "finished" if training.step >= training.steps else "interrupted"

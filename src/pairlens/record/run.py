@@ -7,6 +7,7 @@ lock                held by the process that trains the run; empty
 statistics.npy      one row a step, a column a statistic (numpy.load, pandas.DataFrame)
 histograms.npy      one row a step: step, and counts of scores per space
 probes.npy          one row a probe: step, epoch, knn (accuracy on the validation split)
+landscape.npy       the loss along its gradient at points of the training: a row a point (`landscape.py`)
 boxes/000100.npz    the boxes that were found after a step, and some heat maps (`localised.py`)
 samples/000000.npz  the first images of a step, their views and the views' parameters
 files.npz           the files that a run decodes in every epoch (`files.py`)
@@ -154,6 +155,11 @@ class Run:
     def probes(self) -> np.ndarray:
         """One structured row a probe: `step`, `epoch`, `knn`."""
         return read(self.folder / "probes.npy")
+
+    @cached_property
+    def landscape(self) -> np.ndarray:
+        """One structured row a point at which the loss's landscape was measured."""
+        return read(self.folder / "landscape.npy")
 
     @property
     def observed(self) -> bool:

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import numpy as np
 from jaxtyping import Num
@@ -14,6 +14,7 @@ from pairlens.record.run import Run
 from pairlens.report.text import count
 
 T = TypeVar("T")
+Content = TypeVar("Content")
 CONTESTANTS = ("encoder", "random", "pixels")
 CONTESTANT_NAMES = {"encoder": "trained encoder", "random": "untrained encoder", "pixels": "raw pixels"}
 PROTOCOL_NAMES = {"knn": "kNN", "linear": "linear read-out", "retrieval": "view retrieval"}
@@ -48,7 +49,7 @@ def undamaged(read: Callable[[], T], otherwise: T) -> T:
         return otherwise
 
 
-def intact(read: Callable[[Mapping[str, Any]], T], found: Mapping[str, Any], file: str, remedy: str) -> T:
+def intact(read: Callable[[Content], T], found: Content, file: str, remedy: str) -> T:
     """What `read` makes of a file's content.
 
     Raises:
