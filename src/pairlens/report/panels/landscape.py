@@ -42,9 +42,8 @@ def compute(run: Run) -> Survey | Missing:
     if found is None:
         why = "The loss's landscape was not measured in this run; `pairlens landscape RUN` measures it where it stands."
         return Missing(why)
-    norms = curves.compute(run)
-    if isinstance(norms, Missing) or NORM.key not in norms.curves:
-        norms = None
+    recorded = curves.compute(run)
+    norms = None if isinstance(recorded, Missing) or NORM.key not in recorded.curves else recorded
     return Survey(found, norms, steps_per_epoch(run))
 
 
