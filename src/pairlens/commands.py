@@ -47,6 +47,8 @@ class RunArguments:
     """Write statistics, histograms and sample views."""
     landscape: int = 0
     """Times to measure the loss's landscape in the course of the training; each takes about as long as 15 steps."""
+    keep: int = 4
+    """Checkpoints along the training that stay when it is finished, that of its end among them."""
     decode: Decode = "auto"
     """Decode photographs once, to a store of squares, or always, in every epoch anew; auto does what pays."""
 
@@ -84,6 +86,7 @@ def train(argv: list[str]) -> int:
                 record=run.record,
                 landscape=run.landscape,
                 decode=run.decode,
+                keep=run.keep,
                 argv=argv,
                 say=console.say,
                 progress=console.decoding,

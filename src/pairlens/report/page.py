@@ -26,6 +26,7 @@ from pairlens.report.panels import (
     neighbours,
     probe,
     probes,
+    quality,
     retrieval,
     run_table,
     semantics,
@@ -101,6 +102,7 @@ def _sections(opened: Sequence[Run], names: Sequence[str]) -> list[Section]:
             together(opened, names, curves.compute, curves.draw),
         ),
         *_landscape(opened, names),
+        *_quality(opened, names),
         Section(
             "views",
             "Views",
@@ -135,6 +137,14 @@ def _sections(opened: Sequence[Run], names: Sequence[str]) -> list[Section]:
         table = together(opened, names, run_table.compute, without_places(run_table.draw))
         found.insert(1, Section("runs", "Runs", text, table))
     return [Section(s.anchor, s.title, s.lead[:1].upper() + s.lead[1:], s.content) for s in found]
+
+
+def _quality(opened: Sequence[Run], names: Sequence[str]) -> list[Section]:
+    """What features are worth without labels, where that was measured of a run."""
+    if not any((run.folder / "quality.npy").exists() for run in opened):
+        return []
+    lead = "Measured on views that are not trained on, without labels: do the features still get better?"
+    return [Section("quality", "Quality without labels", lead, together(opened, names, quality.compute, quality.draw))]
 
 
 def _kept(opened: Sequence[Run], names: Sequence[str]) -> list[Section]:
