@@ -45,6 +45,8 @@ class RunArguments:
     """Seconds between checkpoints."""
     record: bool = True
     """Write statistics, histograms and sample views."""
+    landscape: int = 0
+    """Times to measure the loss's landscape in the course of the training; each takes about as long as 15 steps."""
     keep: int = 4
     """Checkpoints along the training that stay when it is finished, that of its end among them."""
     decode: Decode = "auto"
@@ -82,6 +84,7 @@ def train(argv: list[str]) -> int:
                 test=run.test,
                 seed=run.seed,
                 record=run.record,
+                landscape=run.landscape,
                 decode=run.decode,
                 keep=run.keep,
                 argv=argv,

@@ -7,6 +7,7 @@ lock                held by the process that trains the run; empty
 statistics.npy      one row a step, a column a statistic (numpy.load, pandas.DataFrame)
 histograms.npy      one row a step: step, and counts of scores per space
 probes.npy          one row a probe: step, epoch, knn (accuracy on the validation split)
+landscape.npy       the loss along its gradient at points of the training: a row a point (`landscape.py`)
 quality.npy         one row a look at views that are not trained on: step, epoch, seconds that it took, and for the
                     encoder (h) and each space what needs no labels: h.rankme, ..., z.uniformity (`gauge.py`)
 boxes/000100.npz    the boxes that were found after a step, and some heat maps (`localised.py`)
@@ -157,6 +158,11 @@ class Run:
     def probes(self) -> np.ndarray:
         """One structured row a probe: `step`, `epoch`, `knn`."""
         return read(self.folder / "probes.npy")
+
+    @cached_property
+    def landscape(self) -> np.ndarray:
+        """One structured row a point at which the loss's landscape was measured."""
+        return read(self.folder / "landscape.npy")
 
     @cached_property
     def quality(self) -> np.ndarray:

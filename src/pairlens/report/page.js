@@ -41,13 +41,34 @@
     figure.layout.xaxis.title.text = "epoch";
   }
 
+  // Surfaces need WebGL, of which a browser gives a page a few contexts: those that are hidden give theirs back.
+  const config3d = { ...config, modeBarButtons: [["toImage", "resetCameraDefault3d"]], toImageButtonOptions: {} };
+  const isSurface = (element) => "scene" in sources.get(element).layout;
+  const webgl = () => ["webgl2", "webgl"].some((kind) => document.createElement("canvas").getContext(kind));
+  let drawsSurfaces;
+  function sorry(element) {
+    element.textContent = "This browser draws no surfaces (it has no WebGL); the heat map shows the same.";
+    element.className = "notice";
+    element.removeAttribute("style");
+    sources.delete(element);
+  }
+  function releaseHidden() {
+    for (const element of sources.keys()) {
+      if (!isSurface(element) || !element.dataset.drawn || shown(element)) continue;
+      Plotly.purge(element);
+      delete element.dataset.drawn;
+      delete element.dataset.look;
+    }
+  }
+
   const look = (element) => root.dataset.theme + (countsEpochs(element) ? axis : "");
   function draw(element) {
+    if (isSurface(element) && !(drawsSurfaces ??= webgl())) return sorry(element);
     const figure = structuredClone(themed(sources.get(element)));
     if (touch) figure.layout.dragmode = false; // a finger on a figure scrolls the page
     if (axis === "epoch" && countsEpochs(element)) overEpochs(figure);
     element.dataset.look = look(element);
-    return Plotly.react(element, figure.data, figure.layout, config).then(() => {
+    return Plotly.react(element, figure.data, figure.layout, isSurface(element) ? config3d : config).then(() => {
       element.dataset.drawn = "true";
       wire(element);
     });
@@ -147,6 +168,7 @@
     for (const part of document.querySelectorAll(".choice")) {
       if (part.dataset.group === group) part.hidden = part.dataset.value !== value;
     }
+    releaseHidden();
     scrollBy(0, button.getBoundingClientRect().top - before); // what changes above must not move what is looked at
     drawAll();
   });

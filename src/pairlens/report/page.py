@@ -23,6 +23,7 @@ from pairlens.report.panels import (
     gallery,
     health,
     kept,
+    landscape,
     neighbours,
     probe,
     probes,
@@ -107,6 +108,7 @@ def _sections(opened: Sequence[Run], names: Sequence[str]) -> list[Section]:
             "A healthy run leaves the guessing line early and then improves ever more slowly, without jumps.",
             together(opened, names, curves.compute, curves.draw),
         ),
+        *_landscape(opened, names),
         *_quality(opened, names),
         Section(
             "views",
@@ -158,6 +160,19 @@ def _kept(opened: Sequence[Run], names: Sequence[str]) -> list[Section]:
         return []
     lead = "Training teaches to ignore what views differ in. What a task needs, the features should still tell."
     return [Section("kept", "What is kept", lead, together(opened, names, kept.compute, kept.draw))]
+
+
+def _landscape(opened: Sequence[Run], names: Sequence[str]) -> list[Section]:
+    """The loss along its gradient, where that was measured of one."""
+    if not any((run.folder / "landscape.npy").exists() for run in opened):
+        return []
+    lead = (
+        "How far does the slope tell what comes? Narrow, even bands are a smooth landscape, in which a step lands "
+        "where its gradient led; wide and jagged ones are a rugged one."
+    )
+    return [
+        Section("landscape", "Gradient landscape", lead, together(opened, names, landscape.compute, landscape.draw))
+    ]
 
 
 def _probed(opened: Sequence[Run], names: Sequence[str]) -> list[Section]:

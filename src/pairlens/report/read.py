@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from pairlens.errors import InputError
 from pairlens.record.columns import DAMAGED, column, finite, settled, step_seconds, undamaged
@@ -30,6 +30,7 @@ __all__ = [
 ]
 
 T = TypeVar("T")
+Content = TypeVar("Content")
 CONTESTANTS = ("encoder", "random", "pixels")
 CONTESTANT_NAMES = {"encoder": "trained encoder", "random": "untrained encoder", "pixels": "raw pixels"}
 PROTOCOL_NAMES = {"knn": "kNN", "linear": "linear read-out", "retrieval": "view retrieval"}
@@ -53,7 +54,7 @@ class Score:
 Scores = Mapping[str, Mapping[str, Score]]  # protocol -> contestant -> score
 
 
-def intact(read: Callable[[Mapping[str, Any]], T], found: Mapping[str, Any], file: str, remedy: str) -> T:
+def intact(read: Callable[[Content], T], found: Content, file: str, remedy: str) -> T:
     """What `read` makes of a file's content.
 
     Raises:

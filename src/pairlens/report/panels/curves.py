@@ -232,14 +232,17 @@ def _legend(found: Sequence[Curves], names: Sequence[str], places: Sequence[int]
     keys = []
     if len(found) > 1:
         dashes = [run_style(place).dash if len(spaces) < 2 else "solid" for place in places]
-        keys += [_key(f"var(--run-{p % 8})", dash, n) for n, p, dash in zip(names, places, dashes, strict=True)]
-        keys += [_key(None, run_style(i).dash, space) for i, space in enumerate(spaces)] if len(spaces) > 1 else []
+        keys += [legend_key(f"var(--run-{p % 8})", dash, n) for n, p, dash in zip(names, places, dashes, strict=True)]
+        keys += (
+            [legend_key(None, run_style(i).dash, space) for i, space in enumerate(spaces)] if len(spaces) > 1 else []
+        )
     elif len(spaces) > 1:
-        keys = [_key(f"var(--run-{i % 8})", run_style(i).dash, space) for i, space in enumerate(spaces)]
+        keys = [legend_key(f"var(--run-{i % 8})", run_style(i).dash, space) for i, space in enumerate(spaces)]
     return tag("ul", {"class": "legend"}, *keys) if keys else None
 
 
-def _key(color: str | None, dash: str, name: str) -> Html:
+def legend_key(color: str | None, dash: str, name: str) -> Html:
+    """One curve's colour and dash in a legend, and what it stands for."""
     style = f"--c:{color}" if color else None
     return tag("li", {}, tag("span", {"class": f"stroke {dash}", "style": style, "aria-hidden": "true"}), user(name))
 
