@@ -1,6 +1,7 @@
 """The report: one self-contained HTML page, made from run folders and from nothing else."""
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 from pairlens.errors import InputError
@@ -14,6 +15,7 @@ from pairlens.report.panels import (
     accuracy,
     attribution,
     boxes,
+    compared,
     configuration,
     confusion,
     crops,
@@ -29,10 +31,17 @@ from pairlens.report.panels import (
     run_table,
     semantics,
     spaces,
+    sweep,
     throughput,
     verdict,
 )
+from pairlens.report.plots import SCORES, TRAINING, Plot
+from pairlens.report.read import undamaged
+from pairlens.report.sweep import Sweep, find_sweep
 from pairlens.report.text import clean, listed, unique_names
+
+MANY = 8
+"""Runs of a sweep up to which each is shown for itself; of more, one of each value is."""
 
 
 def write_report(runs: Sequence[Run], output: Path) -> Path:
@@ -60,44 +69,53 @@ def page(runs: Sequence[Run]) -> str:
     """The whole page as text."""
     names = [clean(name) for name in unique_names([run.folder for run in runs])]
     title = names[0] if len(names) == 1 else f"{len(names)} runs compared"
-    sections = _sections(runs, names)
+    sections = sections_of(runs, names)
     return document(title, "report", _header(runs, names), sections, _footer(runs))
 
 
-def _sections(opened: Sequence[Run], names: Sequence[str]) -> list[Section]:
+def sections_of(opened: Sequence[Run], names: Sequence[str]) -> list[Section]:
+    """The report's sections, without those that no run has anything for."""
     several = len(opened) > 1
     whose = "Choose a run; " if several else ""
+    swept = find_sweep([run.call for run in opened])
+    swept = swept if swept is not None and swept.worth_drawing else None
+    many = swept if len(opened) > MANY else None
+    one_each = (many.first, [f"{many.name} {value:g}" for value in many.values]) if many else None
+    some = [opened[place] for place in one_each[0]] if one_each else opened
+    some_names = [clean(name) for name in one_each[1]] if one_each else names
     found = [
-        Section("verdict", "Verdict", "", together(opened, names, facts_of, without_places(verdict.draw))),
+        Section("verdict", "Verdict", "", _verdict(opened, names, many is not None)),
         Section(
             "accuracy",
             "Accuracy against baselines",
             "The trained encoder should stand clearly above raw pixels and above the untrained encoder.",
-            _accuracy(opened, names),
+            _accuracy(opened, names) if many is None else each(some, some_names, confusion.compute, _confusion),
         ),
+        *_sweep(opened, names, swept),
         *_kept(opened, names),
-        *_probed(opened, names),
-        *_spaces(opened, names),
+        *_probed(some, some_names),
+        *_spaces(some, some_names),
         Section(
             "pairs",
             "Positive and negative pairs",
             "Each step's pairs by their cosine. Look for two bands that part: positives high, negatives around zero, "
             "with little overlap.",
-            each(opened, names, distributions.compute, lambda d, i: distributions.draw(d, f"space-{i}")),
+            each(some, some_names, distributions.compute, lambda d, i: distributions.draw(d, f"space-{i}")),
         ),
+        *_compared(opened, names, many),
         Section(
             "scores",
             "Score statistics",
             "Mean and variance of the same scores"
             + (", all runs in one plot. " if several else ". ")
             + "The two means should part early, and the curves be smooth.",
-            together(opened, names, curves.compute_scores, curves.draw),
+            _curves(opened, names, many, SCORES),
         ),
         Section(
             "curves",
             "Training curves",
             "A healthy run leaves the guessing line early and then improves ever more slowly, without jumps.",
-            together(opened, names, curves.compute, curves.draw),
+            _curves(opened, names, many, TRAINING),
         ),
         Section(
             "views",
@@ -105,27 +123,27 @@ def _sections(opened: Sequence[Run], names: Sequence[str]) -> list[Section]:
             whose
             + "two views of one image make a positive pair. Ask yourself: could you still tell that both show the "
             "same thing?",
-            each(opened, names, gallery.compute, lambda d, i: gallery.draw(d, f"sample-{i}")),
+            each(some, some_names, gallery.compute, lambda d, i: gallery.draw(d, f"sample-{i}")),
         ),
-        *_localisation(opened, names),
+        *_localisation(some, some_names),
         Section(
             "neighbours",
             "Nearest neighbours",
             "What the encoder finds most alike, nearest first. It should match what the images show, not their "
             "colour or background.",
-            each(opened, names, neighbours.compute, lambda d, _: neighbours.draw(d)),
+            each(some, some_names, neighbours.compute, lambda d, _: neighbours.draw(d)),
         ),
         Section(
             "speed",
             "Speed",
             "Most of a step should be forward and backward; much data or views time means that the network waits.",
-            _speed(opened, names),
+            _speed(some, some_names),
         ),
         Section(
             "configuration",
             "Configuration and environment",
             "All that was asked for and all that it ran on, as recorded by the run itself.",
-            each(opened, names, configuration.compute, lambda d, _: configuration.draw(d)),
+            each(some, some_names, configuration.compute, lambda d, _: configuration.draw(d)),
         ),
     ]
     if several:
@@ -133,6 +151,55 @@ def _sections(opened: Sequence[Run], names: Sequence[str]) -> list[Section]:
         table = together(opened, names, run_table.compute, without_places(run_table.draw))
         found.insert(1, Section("runs", "Runs", text, table))
     return [Section(s.anchor, s.title, s.lead[:1].upper() + s.lead[1:], s.content) for s in found]
+
+
+def _verdict(opened: Sequence[Run], names: Sequence[str], folded: bool) -> Html:
+    """What is to be thought of each run; of very many runs only where it is asked for."""
+    drawn = together(opened, names, facts_of, without_places(verdict.draw))
+    if not folded:
+        return drawn
+    return tag("details", {}, tag("summary", {}, f"What is to be thought of each of the {len(opened)} runs"), drawn)
+
+
+def _sweep(opened: Sequence[Run], names: Sequence[str], swept: Sweep | None) -> list[Section]:
+    """What one argument does, where the runs differ in it alone."""
+    if swept is None:
+        return []
+    lead = "The runs differ in one number. Look for where the scores stay smooth and the accuracy is best."
+    content = together(opened, names, sweep.compute, lambda found, _, places: sweep.draw(found, places, swept))
+    return [Section("sweep", "Over the sweep", lead, content)]
+
+
+def _compared(opened: Sequence[Run], names: Sequence[str], many: Sweep | None) -> list[Section]:
+    """Distributions of several runs in one plot, and before and after a transform."""
+    if len(opened) == 1 and not undamaged(lambda: compared.transformed(opened[0]), False):
+        return []
+    lead = (
+        "The runs\u2019 scores in one plot. Lower positives are harder pairs: where they still stand clear of the "
+        "negatives they teach more."
+        if len(opened) > 1
+        else "What the transform does to the scores, and what its equations predict."
+    )
+
+    def draw(found: Sequence[compared.Compared], shown: Sequence[str], places: Sequence[int]) -> Html:
+        return compared.draw(found, shown, places, many)
+
+    content = together(opened, names, compared.compute, draw)
+    title = "Score distributions compared" if len(opened) > 1 else "Before and after the transform"
+    return [Section("compared", title, lead, content)]
+
+
+def _curves(opened: Sequence[Run], names: Sequence[str], many: Sweep | None, plots: Sequence[Plot]) -> Html:
+    """A curve a run, or of many runs a curve a value of their sweep."""
+    if many is None:
+        compute = curves.compute_scores if plots is SCORES else curves.compute
+        return together(opened, names, compute, curves.draw)
+    read = partial(sweep.compute, plots=plots)
+    return together(opened, names, read, lambda found, _, places: sweep.draw_plots(found, places, many, plots))
+
+
+def _confusion(found: confusion.Confusion, place: int) -> Html:
+    return confusion.draw(found, f"confusion-{place}")
 
 
 def _kept(opened: Sequence[Run], names: Sequence[str]) -> list[Section]:
@@ -217,7 +284,7 @@ def _localisation(opened: Sequence[Run], names: Sequence[str]) -> list[Section]:
 def _accuracy(opened: Sequence[Run], names: Sequence[str]) -> Html:
     bars = together(opened, names, accuracy.compute, without_places(accuracy.draw))
     curve = together(opened, names, probes.compute, probes.draw)
-    matrix = each(opened, names, confusion.compute, lambda d, i: confusion.draw(d, f"confusion-{i}"))
+    matrix = each(opened, names, confusion.compute, _confusion)
     return join([bars, tag("div", {"class": "columns"}, tag("div", {}, curve), tag("div", {}, matrix))])
 
 

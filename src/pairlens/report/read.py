@@ -93,6 +93,11 @@ def transform_start(run: Run) -> Start | None:
     return Start(epoch, epoch * length if isinstance(length, int) else None, bool(given.get("union")))
 
 
+def chance_of(run: Run) -> dict[str, float]:
+    """log(K+1) of each space with negatives: the loss of a guess among the positive and K of them."""
+    return {s: math.log(v["negatives"] + 1) for s, v in run.info["spaces"].items() if v.get("negatives")}
+
+
 def column(table: np.ndarray, name: str) -> Num[np.ndarray, "N ..."] | None:
     """A column of a structured table, or None where the table is empty or does not have it."""
     if not len(table) or table.dtype.names is None or name not in table.dtype.names:
