@@ -21,6 +21,7 @@ from pairlens.report.panels import (
     crops,
     curves,
     distributions,
+    false_negatives,
     few_shot,
     gallery,
     kept,
@@ -103,6 +104,7 @@ def sections_of(opened: Sequence[Run], names: Sequence[str]) -> list[Section]:
             each(some, some_names, distributions.compute, lambda d, i: distributions.draw(d, f"space-{i}")),
         ),
         *_compared(opened, names, many),
+        *_false_negatives(some, some_names),
         Section(
             "scores",
             "Score statistics",
@@ -187,6 +189,15 @@ def _compared(opened: Sequence[Run], names: Sequence[str], many: Sweep | None) -
     content = together(opened, names, compared.compute, draw)
     title = "Score distributions compared" if len(opened) > 1 else "Before and after the transform"
     return [Section("compared", title, lead, content)]
+
+
+def _false_negatives(opened: Sequence[Run], names: Sequence[str]) -> list[Section]:
+    """Negatives of their query's own class, where they were counted."""
+    if not any((run.folder / "false_negatives.json").exists() for run in opened):
+        return []
+    lead = "Images of one class are pushed apart as if they were different. How many, and are they the hardest?"
+    content = each(opened, names, false_negatives.compute, false_negatives.draw)
+    return [Section("false-negatives", "False negatives", lead, content)]
 
 
 def _curves(opened: Sequence[Run], names: Sequence[str], many: Sweep | None, plots: Sequence[Plot]) -> Html:
