@@ -4,6 +4,7 @@ The instance loss treats every other image as different. N images, Q queries, M 
 features.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -38,7 +39,7 @@ class Shared:
 
     def record(self) -> dict[str, Any]:
         """For JSON: `queries` and `negatives`, and `share` and `by_class` by part; None of a class without queries."""
-        rows = [[None if value != value else value for value in row] for row in self.share.tolist()]
+        rows = [[None if math.isnan(value) else value for value in row] for row in self.share.tolist()]
         return {
             "queries": self.queries.tolist(),
             "negatives": list(self.negatives),

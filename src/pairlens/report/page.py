@@ -68,10 +68,15 @@ def write_report(runs: Sequence[Run], output: Path) -> Path:
 
 def page(runs: Sequence[Run]) -> str:
     """The whole page as text."""
-    names = [clean(name) for name in unique_names([run.folder for run in runs])]
+    names = names_of(runs)
     title = names[0] if len(names) == 1 else f"{len(names)} runs compared"
     sections = sections_of(runs, names)
     return document(title, "report", _header(runs, names), sections, _footer(runs))
+
+
+def names_of(runs: Sequence[Run]) -> list[str]:
+    """What the report calls the runs."""
+    return [clean(name) for name in unique_names([run.folder for run in runs])]
 
 
 def sections_of(opened: Sequence[Run], names: Sequence[str]) -> list[Section]:

@@ -3,7 +3,7 @@
 C classes.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -164,8 +164,8 @@ def _space(found: FalseNegatives, space: InSpace) -> Html:
 def _note(found: FalseNegatives) -> Html:
     parts = listed([_part(part) for part in found.parts])
     said = (
-        f"Each of {count(found.queries)} training images was compared with {count(found.gallery)} of them, un-augmented, "
-        f"through the encoder of step {count(found.step)}; its hardest {parts} are those of the greatest cosine."
+        f"Each of {count(found.queries)} training images was compared with {count(found.gallery)} of them, as they "
+        f"are, with the encoder of step {count(found.step)}; its hardest {parts} are those of the greatest cosine."
     )
     if found.queue is not None:
         keys, images, own = found.queue
