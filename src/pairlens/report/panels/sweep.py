@@ -56,7 +56,7 @@ def draw(found: Sequence[Swept], places: Sequence[int], sweep: Sweep) -> Html:
             buttons if len(spaces) > 1 else None,
             *drawn,
             tag("h3", {}, "Where it ended"),
-            chart(accuracy, alt, 320, name="accuracy") if accuracy else None,
+            chart(accuracy, alt, 320, name="accuracy_by_value") if accuracy else None,
             _table(rows, sweep, spaces[0]),
         ]
     )
