@@ -109,7 +109,7 @@ def test_lengths_are_read(text: str, length: float) -> None:
 
 @pytest.mark.parametrize("text", ["", "3", "in", "-2in", "3 feet", "nan in"])
 def test_what_is_no_length_is_refused(text: str) -> None:
-    with pytest.raises(InputError, match="is no length; write 3.3in, 84mm"):
+    with pytest.raises(InputError, match=r"is no length; write 3.3in, 84mm"):
         inches(text)
 
 
@@ -137,7 +137,7 @@ def test_what_is_missing_is_said_before_anything_is_drawn(
 
 def test_the_browser_is_looked_for(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     named = tmp_path / "browser"
-    with pytest.raises(InputError, match="BROWSER_PATH names .*browser, which is no file"):
+    with pytest.raises(InputError, match=r"BROWSER_PATH names .*browser, which is no file"):
         find_browser({"BROWSER_PATH": str(named)})
     named.write_text("")
     assert find_browser({"BROWSER_PATH": str(named)}) == str(named)
@@ -204,7 +204,7 @@ def test_three_dimensions_are_png(fake: type[FakeKaleido], tmp_path: Path) -> No
 def test_what_goes_wrong_is_one_sentence(fake: type[FakeKaleido], tmp_path: Path) -> None:
     one = Named("one", "", "", {"data": [], "layout": {}}, 100)
     (tmp_path / "file").write_text("")
-    with pytest.raises(InputError, match="figures cannot be written to .*file"):
+    with pytest.raises(InputError, match=r"figures cannot be written to .*file"):
         write_figures([one], tmp_path / "file")
     fake.error = RuntimeError("the browser\nhas died")
     with pytest.raises(InputError, match=r"did not draw the figures \(RuntimeError: the browser\); let BROWSER_PATH"):
