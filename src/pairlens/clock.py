@@ -5,7 +5,7 @@ from itertools import pairwise
 
 import torch
 
-PHASES = ("data", "views", "forward", "backward", "rest")
+PHASES = ("data", "views", "forward", "backward", "record", "rest")
 Moment = float | torch.cuda.Event
 Laps = list[tuple[str, Moment]]
 

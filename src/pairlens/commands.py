@@ -45,6 +45,8 @@ class RunArguments:
     """Seconds between checkpoints."""
     record: bool = True
     """Write statistics, histograms and sample views."""
+    keep: int = 4
+    """Checkpoints along the training that stay when it is finished, that of its end among them."""
     decode: Decode = "auto"
     """Decode photographs once, to a store of squares, or always, in every epoch anew; auto does what pays."""
 
@@ -81,6 +83,7 @@ def train(argv: list[str]) -> int:
                 seed=run.seed,
                 record=run.record,
                 decode=run.decode,
+                keep=run.keep,
                 argv=argv,
                 say=console.say,
                 progress=console.decoding,

@@ -3,7 +3,7 @@
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -33,16 +33,16 @@ GALLERY = 5_000  # images that a probe searches, at most
 
 
 class Checkpointer:
-    """A hook that saves a checkpoint and the status every so many seconds."""
+    """A hook that saves a checkpoint and the status every so many seconds, and at steps that are to keep."""
 
-    def __init__(self, folder: Path, recorder: Recorder, every: float) -> None:
-        self.folder, self.recorder, self.every = folder, recorder, every
+    def __init__(self, folder: Path, recorder: Recorder, every: float, keep: Collection[int] = ()) -> None:
+        self.folder, self.recorder, self.every, self.keep = folder, recorder, every, keep
         self.saved = self.told = time.monotonic()
 
     def __call__(self, t: Training) -> None:
         """Save if it is time; tell the status every five seconds."""
         now = time.monotonic()
-        if now - self.saved >= self.every:
+        if now - self.saved >= self.every or t.step in self.keep:
             self.save(t)
             self.saved = self.told = time.monotonic()
         elif now - self.told >= 5:
@@ -58,7 +58,7 @@ class Checkpointer:
                 "--warmup and train anew (the checkpoints before it are kept)"
             )
         self.recorder.sync()
-        save_checkpoint(self.folder / "checkpoints", t, self.recorder.seconds)
+        save_checkpoint(self.folder / "checkpoints", t, self.recorder.seconds, self.keep)
         write_status(self.folder, t, "running", self.recorder.seconds)
 
 

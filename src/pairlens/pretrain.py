@@ -14,6 +14,7 @@ from pairlens.data.images import Source
 from pairlens.data.sources import open_source
 from pairlens.environment import apply, describe
 from pairlens.errors import InputError
+from pairlens.gauge import Gauge
 from pairlens.hooks import (
     Checkpointer,
     Complainer,
@@ -28,7 +29,7 @@ from pairlens.place import Place, find_place
 from pairlens.recipes import flatten
 from pairlens.recipes.recipe import Recipe
 from pairlens.record import observers
-from pairlens.record.checkpoint import checkpoints, save_encoder, step_of
+from pairlens.record.checkpoint import checkpoints, milestones, save_encoder, step_of
 from pairlens.record.disk import locked
 from pairlens.record.files import unreadable_sentence, write_files
 from pairlens.record.recorder import Recorder
@@ -38,6 +39,9 @@ from pairlens.settings import Machine
 from pairlens.train import Hook, Observer, Training, fit
 from pairlens.views.plans import view_sizes
 from pairlens.words import timestamp
+
+KEEP = 4
+"""Checkpoints along a training that stay when it is finished."""
 
 Say = Callable[[str], None]
 DecodeProgress = Callable[[int, int], None]
@@ -54,25 +58,37 @@ def start_run(
     seed: int = 0,
     record: bool = True,
     decode: Decode = "auto",
+    keep: int = KEEP,
     argv: list[str] | None = None,
     say: Say = print,
     progress: DecodeProgress = lambda done, total: None,
 ) -> tuple[Path, Training, Source, Place]:
     """Open the source, resolve the recipe, build the training and make its run folder.
 
-    `decode` says whether photographs are decoded once or in every epoch anew (`open_source`).
+    `decode` says whether photographs are decoded once or in every epoch anew (`open_source`), `keep` how many
+    checkpoints along the training stay when it is finished, that of its end among them.
     Without `record` neither statistics, histograms nor samples are written; the losses are the same without.
 
     Raises:
         InputError: anything given that cannot be used; nothing is left behind then.
     """
     _check_free(folder)
+    if keep < 1:
+        raise InputError(
+            f"a training keeps one checkpoint at least, that of its end, not {keep}; give a positive --keep"
+        )
     source, place = open_images(
         spec, recipe, machine, labels=labels, test=test, seed=seed, decode=decode, say=say, progress=progress
     )
     recipe, training = prepare(source, recipe, place, seed, say)
     call: dict[str, Any] = {"argv": argv or [], "recipe": recipe.name, "source": _absolute(spec)}
-    call |= {"labels": labels, "test": None if test is None else _absolute(test), "seed": seed, "record": record}
+    call |= {
+        "labels": labels,
+        "test": None if test is None else _absolute(test),
+        "seed": seed,
+        "record": record,
+        "keep": keep,
+    }
     call |= {"machine": asdict(machine), "arguments": flatten(recipe)}
     folder = make_folder(folder, _name(source.name, recipe.name))
     with locked(folder):
@@ -192,14 +208,16 @@ def _pretrain(
     recipe, _ = recall(run)
     spaces, crops = run.spaces, recipe.crops
     recorder = Recorder(folder, spaces, device=device, steps=training.steps, start=training.step, spent=seconds)
-    checkpointer = Checkpointer(folder, recorder, save_every)
+    checkpointer = Checkpointer(folder, recorder, save_every, milestones(training, run.call.get("keep", 1)))
     prober = [] if source.train.labels is None else [Prober(folder, source, training)]
     record = run.call.get("record", True)
+    gauge = [Gauge(folder, training, spaces)] if record else []
     localiser = Localiser(folder, source.train, crops, training, record=record, say=say)
     found = [localiser] if crops.boxes == "found" else []
     hooks: list[Hook] = [
         *prober,
         *found,
+        *gauge,
         Complainer(folder, source.train, say),
         checkpointer,
     ]  # no checkpoint is ahead of its probe or its boxes

@@ -105,6 +105,7 @@ def fit(t: Training, observers: Iterable[Observer] = (), hooks: Iterable[Hook] =
         clock.lap("backward")
         for observe in observers:
             observe(t, Outcome(part.draw, part.params, views, parts, clock.laps))
+        clock.lap("record")
         t.method.after_step(*parts)
         t.optimizer.zero_grad()
         t.step += 1

@@ -10,6 +10,7 @@ import fake_run
 import numpy as np
 import pytest
 
+from pairlens.clock import PHASES
 from pairlens.record.run import Run, log_event
 from pairlens.report.facts import Facts, Space, facts_of
 from pairlens.report.panels import (
@@ -135,7 +136,7 @@ def test_facts_come_from_the_run(run: Run) -> None:
     apart = table["z.raw_positive_mean"].mean() - table["z.raw_negative_mean"].mean()
     spread = np.sqrt((table["z.raw_positive_variance"].mean() + table["z.raw_negative_variance"].mean()) / 2)
     assert facts.spaces[0].separation == pytest.approx(apart / spread, rel=1e-4)
-    parts = [run.statistics[f"time_{p}"] for p in ("data", "views", "forward", "backward", "rest")]
+    parts = [run.statistics[f"time_{p}"] for p in PHASES]
     assert facts.images_per_second == pytest.approx(np.median(256 / np.sum(parts, 0)), rel=1e-4)
 
 
@@ -308,7 +309,7 @@ def test_only_differing_arguments_are_listed(tmp_path: Path, run: Run) -> None:
 def test_the_median_split_is_said_in_words(run: Run) -> None:
     found = throughput.compute(run)
     assert isinstance(found, throughput.Throughput)
-    assert throughput.words(found).replace("\u00a0", " ").endswith("views 10 %, rest 4 % and data 3 %.")
+    assert throughput.words(found).replace("\u00a0", " ").endswith("rest 4 %, data 3 % and record 1 %.")
     assert throughput.words(found).index("backward") < throughput.words(found).index("forward")
 
 

@@ -7,10 +7,13 @@ lock                held by the process that trains the run; empty
 statistics.npy      one row a step, a column a statistic (numpy.load, pandas.DataFrame)
 histograms.npy      one row a step: step, and counts of scores per space
 probes.npy          one row a probe: step, epoch, knn (accuracy on the validation split)
+quality.npy         one row a look at views that are not trained on: step, epoch, seconds that it took, and for the
+                    encoder (h) and each space what needs no labels: h.rankme, ..., z.uniformity (`gauge.py`)
 boxes/000100.npz    the boxes that were found after a step, and some heat maps (`localised.py`)
 samples/000000.npz  the first images of a step, their views and the views' parameters
 files.npz           the files that a run decodes in every epoch (`files.py`)
-checkpoints/        step-00000100/ {weights.safetensors, state.safetensors, state.json}; the newest two are kept
+checkpoints/        step-00000100/ {weights.safetensors, state.safetensors, state.json}; the newest two are kept, and
+                    a few along the way (`--keep`)
 encoder.safetensors the trained encoder alone, with torchvision's names
 evaluation.json     what `pairlens evaluate` found
 neighbours.npz      nearest neighbours of some test images, for the report
@@ -161,6 +164,11 @@ class Run:
     def probes(self) -> np.ndarray:
         """One structured row a probe: `step`, `epoch`, `knn`."""
         return read(self.folder / "probes.npy")
+
+    @cached_property
+    def quality(self) -> np.ndarray:
+        """One structured row a look at views that are not trained on (`gauge.py`)."""
+        return read(self.folder / "quality.npy")
 
     @property
     def observed(self) -> bool:

@@ -1,48 +1,46 @@
 """The report: one self-contained HTML page, made from run folders and from nothing else."""
 
 from collections.abc import Sequence
-from functools import partial
 from pathlib import Path
 
 from pairlens.errors import InputError
 from pairlens.record.run import Run
 from pairlens.report.compose import each, together, without_places
 from pairlens.report.document import Section, document, write_page
-from pairlens.report.facts import facts_of
 from pairlens.report.html import Html, join, tag, user
 from pairlens.report.localised import kind
 from pairlens.report.panels import (
     accuracy,
     attribution,
     boxes,
-    compared,
     configuration,
     confusion,
     crops,
-    curves,
     distributions,
-    false_negatives,
     few_shot,
     gallery,
     kept,
     neighbours,
     probe,
     probes,
+    quality,
     retrieval,
     run_table,
     semantics,
     spaces,
-    sweep,
     throughput,
-    verdict,
 )
-from pairlens.report.plots import SCORES, TRAINING, Plot
-from pairlens.report.read import undamaged
-from pairlens.report.sweep import Sweep, find_sweep
+from pairlens.report.plots import SCORES, TRAINING
+from pairlens.report.score_sections import (
+    compared_sections,
+    curves_of,
+    false_negatives_sections,
+    one_of_each,
+    sweep_sections,
+    sweeps_of,
+    verdicts,
+)
 from pairlens.report.text import clean, listed, unique_names
-
-MANY = 8
-"""Runs of a sweep up to which each is shown for itself; of more, one of each value is."""
 
 
 def write_report(runs: Sequence[Run], output: Path) -> Path:
@@ -83,21 +81,17 @@ def sections_of(opened: Sequence[Run], names: Sequence[str]) -> list[Section]:
     """The report's sections, without those that no run has anything for."""
     several = len(opened) > 1
     whose = "Choose a run; " if several else ""
-    swept = find_sweep([run.call for run in opened])
-    swept = swept if swept is not None and swept.worth_drawing else None
-    many = swept if len(opened) > MANY else None
-    one_each = (many.first, [f"{many.name} {value:g}" for value in many.values]) if many else None
-    some = [opened[place] for place in one_each[0]] if one_each else opened
-    some_names = [clean(name) for name in one_each[1]] if one_each else names
+    swept, many = sweeps_of(opened)
+    some, some_names = one_of_each(opened, names, many)
     found = [
-        Section("verdict", "Verdict", "", _verdict(opened, names, many is not None)),
+        Section("verdict", "Verdict", "", verdicts(opened, names, many)),
         Section(
             "accuracy",
             "Accuracy against baselines",
             "The trained encoder should stand clearly above raw pixels and above the untrained encoder.",
-            _accuracy(opened, names) if many is None else each(some, some_names, confusion.compute, _confusion),
+            _accuracy(opened, names) if many is None else _confused(some, some_names),
         ),
-        *_sweep(opened, names, swept),
+        *sweep_sections(opened, names, swept),
         *_kept(opened, names),
         *_probed(some, some_names),
         *_spaces(some, some_names),
@@ -108,22 +102,23 @@ def sections_of(opened: Sequence[Run], names: Sequence[str]) -> list[Section]:
             "with little overlap.",
             each(some, some_names, distributions.compute, lambda d, i: distributions.draw(d, f"space-{i}")),
         ),
-        *_compared(opened, names, many),
-        *_false_negatives(some, some_names),
+        *compared_sections(opened, names, many),
+        *false_negatives_sections(some, some_names),
         Section(
             "scores",
             "Score statistics",
             "Mean and variance of the same scores"
             + (", all runs in one plot. " if several else ". ")
             + "The two means should part early, and the curves be smooth.",
-            _curves(opened, names, many, SCORES),
+            curves_of(opened, names, many, SCORES),
         ),
         Section(
             "curves",
             "Training curves",
             "A healthy run leaves the guessing line early and then improves ever more slowly, without jumps.",
-            _curves(opened, names, many, TRAINING),
+            curves_of(opened, names, many, TRAINING),
         ),
+        *_quality(opened, names),
         Section(
             "views",
             "Views",
@@ -160,62 +155,12 @@ def sections_of(opened: Sequence[Run], names: Sequence[str]) -> list[Section]:
     return [Section(s.anchor, s.title, s.lead[:1].upper() + s.lead[1:], s.content) for s in found]
 
 
-def _verdict(opened: Sequence[Run], names: Sequence[str], folded: bool) -> Html:
-    """What is to be thought of each run; of very many runs only where it is asked for."""
-    drawn = together(opened, names, facts_of, without_places(verdict.draw))
-    if not folded:
-        return drawn
-    return tag("details", {}, tag("summary", {}, f"What is to be thought of each of the {len(opened)} runs"), drawn)
-
-
-def _sweep(opened: Sequence[Run], names: Sequence[str], swept: Sweep | None) -> list[Section]:
-    """What one argument does, where the runs differ in it alone."""
-    if swept is None:
+def _quality(opened: Sequence[Run], names: Sequence[str]) -> list[Section]:
+    """What features are worth without labels, where that was measured of a run."""
+    if not any((run.folder / "quality.npy").exists() for run in opened):
         return []
-    lead = "The runs differ in one number. Look for where the scores stay smooth and the accuracy is best."
-    content = together(opened, names, sweep.compute, lambda found, _, places: sweep.draw(found, places, swept))
-    return [Section("sweep", "Over the sweep", lead, content)]
-
-
-def _compared(opened: Sequence[Run], names: Sequence[str], many: Sweep | None) -> list[Section]:
-    """Distributions of several runs in one plot, and before and after a transform."""
-    if len(opened) == 1 and not undamaged(lambda: compared.transformed(opened[0]), False):
-        return []
-    lead = (
-        "The runs\u2019 scores in one plot. Lower positives are harder pairs: where they still stand clear of the "
-        "negatives they teach more."
-        if len(opened) > 1
-        else "What the transform does to the scores, and what its equations predict."
-    )
-
-    def draw(found: Sequence[compared.Compared], shown: Sequence[str], places: Sequence[int]) -> Html:
-        return compared.draw(found, shown, places, many)
-
-    content = together(opened, names, compared.compute, draw)
-    title = "Score distributions compared" if len(opened) > 1 else "Before and after the transform"
-    return [Section("compared", title, lead, content)]
-
-
-def _false_negatives(opened: Sequence[Run], names: Sequence[str]) -> list[Section]:
-    """Negatives of their query's own class, where they were counted."""
-    if not any((run.folder / "false_negatives.json").exists() for run in opened):
-        return []
-    lead = "Images of one class are pushed apart as if they were different. How many, and are they the hardest?"
-    content = each(opened, names, false_negatives.compute, false_negatives.draw)
-    return [Section("false-negatives", "False negatives", lead, content)]
-
-
-def _curves(opened: Sequence[Run], names: Sequence[str], many: Sweep | None, plots: Sequence[Plot]) -> Html:
-    """A curve a run, or of many runs a curve a value of their sweep."""
-    if many is None:
-        compute = curves.compute_scores if plots is SCORES else curves.compute
-        return together(opened, names, compute, curves.draw)
-    read = partial(sweep.compute, plots=plots)
-    return together(opened, names, read, lambda found, _, places: sweep.draw_plots(found, places, many, plots))
-
-
-def _confusion(found: confusion.Confusion, place: int) -> Html:
-    return confusion.draw(found, f"confusion-{place}")
+    lead = "Measured on views that are not trained on, without labels: do the features still get better?"
+    return [Section("quality", "Quality without labels", lead, together(opened, names, quality.compute, quality.draw))]
 
 
 def _kept(opened: Sequence[Run], names: Sequence[str]) -> list[Section]:
@@ -300,8 +245,12 @@ def _localisation(opened: Sequence[Run], names: Sequence[str]) -> list[Section]:
 def _accuracy(opened: Sequence[Run], names: Sequence[str]) -> Html:
     bars = together(opened, names, accuracy.compute, without_places(accuracy.draw))
     curve = together(opened, names, probes.compute, probes.draw)
-    matrix = each(opened, names, confusion.compute, _confusion)
+    matrix = _confused(opened, names)
     return join([bars, tag("div", {"class": "columns"}, tag("div", {}, curve), tag("div", {}, matrix))])
+
+
+def _confused(opened: Sequence[Run], names: Sequence[str]) -> Html:
+    return each(opened, names, confusion.compute, lambda d, i: confusion.draw(d, f"confusion-{i}"))
 
 
 def _speed(opened: Sequence[Run], names: Sequence[str]) -> Html:

@@ -14,7 +14,14 @@ INK, MUTED, GRID, PAPER = "#1c1e24", "#646b78", "#e5e4df", "#ffffff"
 POSITIVE, NEGATIVE = "#0072b2", "#d55e00"  # Okabe and Ito's blue and vermilion: apart for every kind of colour vision
 POSITIVE_LINE, NEGATIVE_LINE = "#00466e", "#8a3c00"  # the same hues, for lines on their own heat
 ENCODER = "#4b3fa7"
-PARTS = {"data": "#b9a44c", "views": "#2f9e8f", "forward": "#4b3fa7", "backward": "#a79bdc", "rest": "#b4b2ab"}
+PARTS = {
+    "data": "#b9a44c",
+    "views": "#2f9e8f",
+    "forward": "#4b3fa7",
+    "backward": "#a79bdc",
+    "record": "#c0356b",
+    "rest": "#b4b2ab",
+}
 SPACES = ("#5b6b7f", "#c46a00", "#2a7fb8", "#a6386f", "#3f8f3f", "#7a5cc2")  # the invariant one first
 VIEWS = ("#7b3294", "#1b8a5a", "#a6761d", "#c2185b")
 
