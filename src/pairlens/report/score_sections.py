@@ -19,7 +19,7 @@ MANY = 8
 
 
 def sweeps_of(opened: Sequence[Run]) -> tuple[Sweep | None, Sweep | None]:
-    """The sweep that the runs make, where one is worth drawing; and the same again where a run each would be too many."""
+    """The sweep that the runs make, where it is worth drawing; and again where a run each would be too many."""
     swept = find_sweep([run.call for run in opened])
     swept = swept if swept is not None and swept.worth_drawing else None
     return swept, swept if len(opened) > MANY else None

@@ -96,9 +96,9 @@ def plot(found: Sequence[Curves], names: Sequence[str], places: Sequence[int], o
         drawn.add_annotation(words, x=1, xref="x domain", y=value, xanchor="right", yanchor="bottom")
     if of.form.endswith("%"):
         drawn.update_yaxes(tickformat=of.form)
-    if of.key == "gradient_norm" and _spans_decades(drawn_curves):
+    if of.key in {"gradient_norm", "effective_negatives"} and _spans_decades(drawn_curves):
         drawn.update_yaxes(type="log")
-    if of.key in {"feature_std", "learning_rate"}:
+    if of.key in {"feature_std", "learning_rate", "effective_rank"}:
         drawn.update_yaxes(rangemode="tozero")
     return drawn.update_xaxes(tickformat=",", nticks=6, rangemode="tozero")
 
