@@ -70,7 +70,7 @@ def test_what_is_no_sweep(others: list[dict[str, object]]) -> None:
     [
         ("momentum", (0.5, 0.6, 0.7), "categories"),
         ("lr", (0.01, 0.03, 0.1, 0.3), "log"),
-        ("negatives", (512, 65536), "log"),
+        ("negatives", (512.0, 65536.0), "log"),
         ("temperature", (0.1, 0.2, 0.3), "linear"),
         ("alpha", (0.0, 0.001, 1.0), "categories"),
         ("gray", (0.0, 0.5, 1.0), "linear"),

@@ -54,7 +54,8 @@
   function save(element, format) {
     const { data, layout } = worn(element);
     const heading = element.parentElement.querySelector("h3")?.textContent ?? "";
-    for (const trace of data) trace.showlegend = trace.showlegend !== false && Boolean(trace.name);
+    const deep = isDeep({ data }); // there an axis names the lines
+    for (const trace of data) trace.showlegend = !deep && trace.showlegend !== false && Boolean(trace.name);
     layout.showlegend ||= data.filter((trace) => trace.showlegend).length > 1;
     layout.paper_bgcolor = getComputedStyle(root).getPropertyValue("--card").trim();
     if (layout.yaxis?.title && !layout.yaxis.title.text) layout.yaxis.title.text = heading;

@@ -75,7 +75,8 @@ def for_paper(one: Named, paper: Paper) -> tuple[dict[str, Any], int, int]:
     figure = deepcopy(dict(one.figure))
     data, layout = figure["data"], figure["layout"]
     for trace in data:
-        trace["showlegend"] = trace.get("showlegend", True) is not False and bool(trace.get("name"))
+        named = trace.get("showlegend", True) is not False and bool(trace.get("name"))
+        trace["showlegend"] = named and not one.deep  # in three dimensions an axis names the lines
     layout["showlegend"] = layout.get("showlegend") is True or sum(trace["showlegend"] for trace in data) > 1
     title = layout.get("yaxis", {}).get("title")
     if title is not None and not title.get("text") and not one.deep:

@@ -69,8 +69,9 @@ def _jumps(values: np.ndarray | None) -> float:
     """The mean size of a curve's steps in its second half; NaN where there are none."""
     if values is None:
         return float("nan")
-    changes = np.abs(np.diff(np.asarray(values[len(values) // 2 :], np.float64)))
-    changes = changes[np.isfinite(changes)]
+    half = np.asarray(values[len(values) // 2 :], np.float64)
+    changes = np.abs(np.diff(np.where(np.isfinite(half), half, np.nan)))
+    changes = changes[~np.isnan(changes)]
     return float(changes.mean()) if len(changes) else float("nan")
 
 
@@ -124,7 +125,7 @@ def over_steps(rows: Sequence[Group], sweep: Sweep, of: Plot, space: str) -> go.
         style = Style(SEQUENCE[order(group.place, len(sweep.values))], "solid")
         name = f"{label(sweep)} {group.label}"
         drawn = (
-            with_band(curve, style, name, of.form) if len(group.runs) > 1 else [line(curve, style, name, of.form, 2)]
+            with_band(curve, style, name, of.form) if len(group.runs) > 1 else [line(curve, style, name, of.form, 2.0)]
         )
         in_epochs(drawn, group.epoch)
         traces += drawn

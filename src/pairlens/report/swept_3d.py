@@ -42,12 +42,12 @@ def figure(rows: Sequence[Row], name: str, title: str) -> go.Figure:
     return drawn.update_layout(
         margin={"l": 0, "r": 0, "t": 0, "b": 0},
         scene={
-            "xaxis": axis | {"title": {"text": "step"}, "tickformat": ",", "nticks": 5},
-            "yaxis": axis | {"title": {"text": name}, "tickvals": places, "ticktext": labels},
-            "zaxis": axis | {"title": {"text": title.lower()}, "nticks": 5},
+            "xaxis": axis | {"title": {"text": "step", "font": {"size": 12}}, "tickformat": ",", "nticks": 5},
+            "yaxis": axis | {"title": {"text": name, "font": {"size": 12}}, "tickvals": places, "ticktext": labels},
+            "zaxis": axis | {"title": {"text": title.lower(), "font": {"size": 12}}, "nticks": 5},
             "aspectmode": "manual",
             "aspectratio": {"x": 1.25, "y": 1.1, "z": 0.75},
-            "camera": {"eye": {"x": -1.6, "y": -1.7, "z": 0.85}, "center": {"x": 0.05, "y": -0.05, "z": -0.1}},
+            "camera": {"eye": {"x": -1.8, "y": -1.9, "z": 0.95}, "center": {"x": 0.0, "y": 0.0, "z": -0.15}},
             "dragmode": "turntable",
             "bgcolor": "rgba(0,0,0,0)",
         },

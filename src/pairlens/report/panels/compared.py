@@ -1,5 +1,6 @@
 """Score distributions side by side: of several runs, before and after the feature transform (FT, Figures 1 and 7)."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -103,7 +104,8 @@ def _words(one: Effect, several: bool) -> Html:
             f"{verb} the mean positive score by {number(abs(mean.after - mean.before), 2)}, from "
             f"{number(mean.before)} to {number(mean.after)}{_beside(mean, 'Eq. 4')}"
         )
-    if (spread := one.changes.get("negative_variance")) is not None and spread.before > 0:
+    spread = one.changes.get("negative_variance")
+    if spread is not None and spread.before > 0 and math.isfinite(spread.after):
         factor = spread.after / spread.before
         if abs(factor - 1) > 0.02 or (one.transform and one.transform.negatives):
             verb = "shrinks" if factor < 1 else "widens"
