@@ -24,6 +24,7 @@ pairlens: contrastive pretraining on images that shows its positive and negative
   pairlens doctor RUN...    whether a run is healthy, while it goes on or afterwards; if not, why and what to change
   pairlens landscape RUN    the loss along its gradient, from the start over the checkpoints that a run keeps
   pairlens report RUN...    one self-contained page about one run, or several compared
+  pairlens figures RUN...   the report's figures as SVG, PDF or PNG files for a paper
   pairlens study SOURCE     a paper's table in miniature: every arm trained, measured and set beside the paper's figures
   pairlens data cifar10     put CIFAR-10 on disk
 
@@ -70,6 +71,7 @@ COMMANDS = {
     "invert": "invert_command.invert",
     "shift": "shift_command.shift",
     "report": "commands.report",
+    "figures": "figures_command.figures",
     "study": "study_command.study",
     "data": "commands.data",
 }

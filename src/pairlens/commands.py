@@ -23,7 +23,7 @@ from pairlens.reopen import reopen_run
 from pairlens.report.page import write_report
 from pairlens.settings import Machine
 
-Probe = Literal["accuracy", "rotation", "factors", "spaces", "few_shot"]
+Probe = Literal["accuracy", "rotation", "factors", "spaces", "few_shot", "false_negatives"]
 """What `pairlens evaluate` can measure."""
 
 EXIT = {"finished": 0, "interrupted": 128 + signal.SIGINT, "terminated": 128 + signal.SIGTERM}
@@ -186,7 +186,8 @@ def evaluate(argv: list[str]) -> int:
                 is turned: what training with turned views may cost); factors (how well it tells hue, position,
                 texture, ... where they are known, as of scenes); spaces (all that of each embedding space and of every
                 set of them, what its neighbours share, and where right answers come from); few_shot (accuracy with 5
-                and 10 labelled images of each class). What was measured before stays in the report.
+                and 10 labelled images of each class); false_negatives (how often a negative is of its query's own
+                class, by chance and among the hardest). What was measured before stays in the report.
             solver: of the linear read-out: lbfgs (seconds), or sgd (the papers' protocol: slow, for every image is
                 cropped, flipped and encoded anew in each epoch).
             linear_epochs: of sgd; fewer than the papers' 100 take less time.
@@ -196,6 +197,7 @@ def evaluate(argv: list[str]) -> int:
                 classes is in them, against how far apart they are (for runs with boxes).
         """
         from pairlens.assess import assess, table
+        from pairlens.false_negatives import false_negatives_table, measure_false_negatives
         from pairlens.few_shot import few_shot_table, measure_few_shot
         from pairlens.kept import PROBES, kept_table, measure_kept
         from pairlens.spaces import measure_spaces, spaces_table
@@ -217,6 +219,8 @@ def evaluate(argv: list[str]) -> int:
                 console.say(spaces_table(measure_spaces(Run.open(run), **how)))
             if "few_shot" in probes:
                 console.say(few_shot_table(measure_few_shot(Run.open(run), **how)))
+            if "false_negatives" in probes:
+                console.say(false_negatives_table(measure_false_negatives(Run.open(run), **how)))
             page = write_report([Run.open(run)], run / "report.html")
             console.say(f"report: {page}")
             return 0

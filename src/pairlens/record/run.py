@@ -23,6 +23,7 @@ kept.json           what the encoder keeps of rotation and known factors (`pairl
 probe.json          what the encoder is blind to, and probe.html, the page of it (`pairlens probe`)
 spaces.json         what each embedding space tells; spaces.npz: pictures to it (`pairlens evaluate --probes spaces`)
 few_shot.json       accuracies with a few labelled images of each class (`pairlens evaluate --probes few_shot`)
+false_negatives.json  negatives of their query's own class (`pairlens evaluate --probes false_negatives`)
 
 A run that was observed in somebody else's loop (`observed.py`) says `"observed": true` in its run.json, which is
 written again when there are more negatives than before. Beside it lie status.json, events.jsonl, statistics.npy and
@@ -135,6 +136,12 @@ class Run:
     def few_shot(self) -> dict[str, Any] | None:
         """few_shot.json, where it was classified with a few images of each class."""
         path = self.folder / "few_shot.json"
+        return _json(path) if path.exists() else None
+
+    @cached_property
+    def false_negatives(self) -> dict[str, Any] | None:
+        """false_negatives.json, where it was counted how many negatives are of their query's class."""
+        path = self.folder / "false_negatives.json"
         return _json(path) if path.exists() else None
 
     @cached_property

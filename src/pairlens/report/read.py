@@ -1,5 +1,6 @@
 """What every panel needs to read a run: columns that may be absent, and a way to say that something is missing."""
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TypeVar
@@ -19,6 +20,7 @@ __all__ = [
     "Score",
     "Scores",
     "Start",
+    "chance_of",
     "column",
     "finite",
     "intact",
@@ -92,6 +94,11 @@ def transform_start(run: Run) -> Start | None:
         return None
     length = run.info.get("steps_per_epoch")
     return Start(epoch, epoch * length if isinstance(length, int) else None, bool(given.get("union")))
+
+
+def chance_of(run: Run) -> dict[str, float]:
+    """log(K+1) of each space with negatives: the loss of a guess among the positive and K of them."""
+    return {s: math.log(v["negatives"] + 1) for s, v in run.info["spaces"].items() if v.get("negatives")}
 
 
 def scores(evaluation: Mapping[str, object] | None) -> Scores:

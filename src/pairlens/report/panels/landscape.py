@@ -14,6 +14,7 @@ from pairlens.record.run import Run
 from pairlens.report.axes import axis_switch, in_epochs, steps_per_epoch
 from pairlens.report.html import Html, chart, choice, join, switch, tag, user
 from pairlens.report.landscape import HOLDS, LOST, Landscape, Walk, read_landscape
+from pairlens.report.lines import stroke
 from pairlens.report.panels import curves
 from pairlens.report.plots import TRAINING
 from pairlens.report.read import Missing
@@ -125,7 +126,7 @@ def draw(found: Sequence[Survey], names: Sequence[str], places: Sequence[int]) -
         tag("p", {"class": "sight"}, *([user(name), ": "] if several else []), one.landscape.verdict)
         for one, name in zip(found, names, strict=True)
     ]
-    keys = [curves.legend_key(f"var(--run-{p % 8})", run_style(p).dash, n) for n, p in zip(names, places, strict=True)]
+    keys = [stroke(f"var(--run-{p % 8})", run_style(p).dash, n) for n, p in zip(names, places, strict=True)]
     legend = tag("ul", {"class": "legend"}, *keys) if several else None
     top = tag("div", {"class": "toolbar"}, axis_switch([one.epoch for one in found]), legend)
     units = switch("Step sizes", "landscape-unit", UNITS.items(), "rate")
