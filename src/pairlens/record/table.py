@@ -26,7 +26,7 @@ class Table:
             InputError: the file that is there is damaged, or the disk cannot be written.
         """
         self.path, self.dtype = path, np.dtype(dtype)
-        found = _mapped(path)
+        found = mapped(path)
         if found is not None:
             if found.dtype != self.dtype:
                 raise InputError(
@@ -78,7 +78,7 @@ def read(path: Path) -> np.ndarray:
     Raises:
         InputError: the file is damaged.
     """
-    found = _mapped(path)
+    found = mapped(path)
     return np.empty(0) if found is None else np.array(found)
 
 
@@ -88,14 +88,20 @@ def rows_before(path: Path, step: int) -> int:
     Raises:
         InputError: the file is damaged.
     """
-    found = _mapped(path)
+    found = mapped(path)
     if found is None or "step" not in (found.dtype.names or ()):
         return 0
     return int((found["step"] < step).sum())
 
 
-def _mapped(path: Path) -> np.ndarray | None:
-    """The counted rows, mapped; None where there is no file, or an empty one."""
+def mapped(path: Path) -> np.ndarray | None:
+    """The counted rows, mapped and not read; None where there is no file, or an empty one.
+
+    Keep it no longer than it takes to read some rows: what a file loses meanwhile cannot be read any more.
+
+    Raises:
+        InputError: the file is damaged.
+    """
     if not path.exists() or path.stat().st_size == 0:
         return None
     try:

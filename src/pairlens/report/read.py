@@ -8,8 +8,8 @@ from typing import Any, TypeVar
 import numpy as np
 from jaxtyping import Num
 
-from pairlens.clock import PHASES
 from pairlens.errors import InputError
+from pairlens.phases import PHASES
 from pairlens.record.run import Run
 from pairlens.report.text import count
 

@@ -10,8 +10,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from pairlens.clock import PHASES
 from pairlens.intervals import Estimate, interval
+from pairlens.phases import PHASES
 from pairlens.record.run import Run
 from pairlens.report.kept import read_kept
 from pairlens.report.localised import box_files, read_found
