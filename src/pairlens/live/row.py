@@ -2,6 +2,7 @@
 
 import math
 import time
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -70,7 +71,25 @@ def arguments_of(traces: Traces) -> list[tuple[str, str]]:
     call = _mapping(traces.info.get("call"))
     given = {k: call.get(k) for k in ("recipe", "source", "seed") if k in call} | _mapping(call.get("machine"))
     given |= _mapping(call.get("arguments"))
-    return [(shorten(clean(k), 80), shorten(clean(plain(v)), LONGEST)) for k, v in given.items()]
+    return [(_key(str(k)), _value(type(v), v) if isinstance(v, SIMPLE) else _shown(v)) for k, v in given.items()]
+
+
+SIMPLE = (str, int, float, type(None))
+
+
+@lru_cache(maxsize=4096)
+def _key(name: str) -> str:
+    return shorten(clean(name), 80)
+
+
+@lru_cache(maxsize=16384)
+def _value(kind: type, value: object) -> str:
+    """A value that has a hash, in short; hundreds of runs have most of theirs in common. True is not 1."""
+    return _shown(value)
+
+
+def _shown(value: object) -> str:
+    return shorten(clean(plain(value)), LONGEST)
 
 
 def _pace(tail: np.ndarray) -> float | None:

@@ -13,21 +13,21 @@ const COLUMNS = [ // [key, heading, what it is sorted by]
   ["source", "source", (run) => run.source],
 ];
 const rows = new Map(); // id -> {row, cells, box, stroke, ...}
-const table = at("table"), body = make("tbody");
+const table = at("table"), body = make("tbody", { role: "rowgroup" });
 let shownIds = [], active = null, highlighted = null;
 
 function buildTable() {
-  const head = make("tr");
+  const head = make("tr", { role: "row" });
   for (const [name, title, by] of COLUMNS) {
-    const cell = make("th", { scope: "col", "data-column": name });
+    const heading = make("th", { role: "columnheader", scope: "col", "data-column": name });
     if (by) {
       const button = make("button", { type: "button" }, title);
       button.addEventListener("click", () => sortBy(name));
-      cell.append(button);
-    }
-    head.append(cell);
+      heading.append(button);
+    } else heading.append(make("span"));
+    head.append(heading);
   }
-  table.append(make("thead", {}, head), body);
+  table.append(make("thead", { role: "rowgroup" }, head), body);
   const sorts = COLUMNS.filter(([, , by]) => by).map(([name, title]) => [name, title]);
   options(at("sort"), sorts, view.sort[0]);
   at("sort").addEventListener("change", () => sortBy(at("sort").value));
@@ -43,10 +43,12 @@ function sortBy(name) {
   arrange();
 }
 
+// The rows are grids of their own, whose layout the browser leaves out while they are out of sight; so roles are said.
+const cell = (name) => make(name === "name" ? "th" : "td", { role: name === "name" ? "rowheader" : "gridcell", "data-column": name });
+
 function newRow(run) {
-  const row = make("tr", { "data-id": run.id, tabindex: -1 });
-  const cells = Object.fromEntries(COLUMNS.map(([name]) => [name, make(name === "name" ? "th" : "td", { "data-column": name })]));
-  cells.name.setAttribute("scope", "row");
+  const row = make("tr", { role: "row", "data-id": run.id, tabindex: -1 });
+  const cells = Object.fromEntries(COLUMNS.map(([name]) => [name, cell(name)]));
   const parts = {
     row, cells,
     box: make("input", { type: "checkbox", tabindex: -1 }),
@@ -179,7 +181,7 @@ function arrange() {
     set(cell, "aria-sort", cell.dataset.column === name ? (down ? "descending" : "ascending") : null);
   }
   at("sort").value = name;
-  put(table.tHead.querySelector("[data-column=spark]"), at("spark").selectedOptions[0]?.textContent ?? "");
+  put(table.tHead.querySelector("[data-column=spark] span"), at("spark").selectedOptions[0]?.textContent ?? "");
   const every = `${thousands(runs.size)} run${runs.size === 1 ? "" : "s"}`;
   put(at("found"), runs.size === shownIds.length ? `${every}, ${view.chosen.length} chosen.` : `${thousands(shownIds.length)} of ${every}, ${view.chosen.length} chosen.`);
   if (!shown.has(active)) activate(shownIds[0] ?? null, false);
