@@ -71,7 +71,9 @@ def arguments_of(traces: Traces) -> list[tuple[str, str]]:
     call = _mapping(traces.info.get("call"))
     given = {k: call.get(k) for k in ("recipe", "source", "seed") if k in call} | _mapping(call.get("machine"))
     given |= _mapping(call.get("arguments"))
-    return [(_key(str(k)), _value(type(v), v) if isinstance(v, SIMPLE) else _shown(v)) for k, v in given.items()]
+    return [
+        (_key(str(k)), _value(type(v).__name__, v) if isinstance(v, SIMPLE) else _shown(v)) for k, v in given.items()
+    ]
 
 
 SIMPLE = (str, int, float, type(None))
@@ -83,7 +85,7 @@ def _key(name: str) -> str:
 
 
 @lru_cache(maxsize=16384)
-def _value(kind: type, value: object) -> str:
+def _value(kind: str, value: object) -> str:
     """A value that has a hash, in short; hundreds of runs have most of theirs in common. True is not 1."""
     return _shown(value)
 
