@@ -17,7 +17,20 @@ import pytest
 pytest.importorskip("starlette", reason="starlette is not installed")
 pytest.importorskip("uvicorn", reason="uvicorn is not installed")
 
-TRAIN = "--encoder resnet8w --threads 1 --device cpu --size 16 --batch 16 --epochs 999".split()
+TRAIN = [
+    "--encoder",
+    "resnet8w",
+    "--threads",
+    "1",
+    "--device",
+    "cpu",
+    "--size",
+    "16",
+    "--batch",
+    "16",
+    "--epochs",
+    "999",
+]
 
 
 @contextmanager
@@ -55,6 +68,7 @@ def last_step(opened) -> float:
     return float(opened.locator("figure[data-statistic=loss]").get_attribute("data-last") or -1)
 
 
+@pytest.mark.slow  # on one core, most of it torch on its way
 def test_a_training_is_seen_to_grow_and_to_die(browser, tmp_path: Path) -> None:
     runs = tmp_path / "runs"
     runs.mkdir()
