@@ -25,6 +25,7 @@ pairlens: contrastive pretraining on images that shows its positive and negative
   pairlens landscape RUN    the loss along its gradient, from the start over the checkpoints that a run keeps
   pairlens report RUN...    one self-contained page about one run, or several compared
   pairlens figures RUN...   the report's figures as SVG, PDF or PNG files for a paper
+  pairlens watch [FOLDER]   one live page about all runs below a folder, while they train
   pairlens study SOURCE     a paper's table in miniature: every arm trained, measured and set beside the paper's figures
   pairlens data cifar10     put CIFAR-10 on disk
 
@@ -72,6 +73,7 @@ COMMANDS = {
     "shift": "shift_command.shift",
     "report": "commands.report",
     "figures": "figures_command.figures",
+    "watch": "watch_command.watch",
     "study": "study_command.study",
     "data": "commands.data",
 }

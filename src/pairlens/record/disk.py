@@ -1,6 +1,7 @@
 """Writing to a run: a full or protected disk is told in one sentence, and one process at a time trains a run."""
 
 import errno
+import os
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -62,6 +63,30 @@ def locked(folder: Path) -> Iterator[None]:
         yield
 
 
+def held(folder: Path) -> bool | None:
+    """Whether a process holds the lock of a run's folder; None where that cannot be told. Nothing is written.
+
+    Linux lists the locks of this machine, and reading the list disturbs nobody. A lock that it does not show may be
+    held on another machine or in another container, so it is then tried, shared, and given back at once. A training
+    that begins within those microseconds would be refused: ask this of a run that has been quiet for a while.
+    """
+    try:
+        with open(folder / "lock", "rb") as file:
+            return _listed(os.fstat(file.fileno())) or _refused(file)
+    except OSError:  # there is no lock file, or it may not be read
+        return None
+
+
+def _listed(about: os.stat_result) -> bool:
+    """Whether Linux lists a lock on this file."""
+    place = f"{os.major(about.st_dev):02x}:{os.minor(about.st_dev):02x}:{about.st_ino}"
+    try:
+        lines = Path("/proc/locks").read_text(encoding="ascii", errors="replace").split("\n")
+    except OSError:
+        return False
+    return any(place in line.split() and "FLOCK" in line for line in lines)
+
+
 if sys.platform == "win32":
     import msvcrt
 
@@ -69,8 +94,19 @@ if sys.platform == "win32":
         file.seek(0)
         msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
 
+    def _refused(file: IO[bytes]) -> bool | None:
+        return None
+
 else:
     import fcntl
 
     def _lock(file: IO[bytes]) -> None:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+    def _refused(file: IO[bytes]) -> bool | None:
+        """Whether a shared lock is refused, because a training holds its own; None on file systems without locks."""
+        try:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except OSError as error:
+            return True if error.errno in (errno.EAGAIN, errno.EACCES) else None
+        return False  # closing the file gives it back
