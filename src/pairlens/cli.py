@@ -20,6 +20,7 @@ pairlens: contrastive pretraining on images that shows its positive and negative
   pairlens invert WHAT...   images made anew from an encoder's features: what it keeps of them before and after its head
   pairlens shift WHAT...    whether weak and strong augmentation move images to other classes, in an encoder's features
   pairlens report RUN...    one self-contained page about one run, or several compared
+  pairlens log RUN...       send what runs have recorded to TensorBoard, Weights & Biases or trackio
   pairlens study SOURCE     a paper's table in miniature: every arm trained, measured and set beside the paper's figures
   pairlens data cifar10     put CIFAR-10 on disk
 
@@ -56,10 +57,21 @@ def run(argv: list[str]) -> int:
 
 def _command(name: str) -> Callable[[list[str]], int]:
     """The function of a command; torch is imported only now, so that help and mistakes answer at once."""
-    names = ("inspect", "train", "recipes", "resume", "evaluate", "probe", "invert", "shift", "report", "study", "data")
+    names = (
+        *("inspect", "train", "recipes", "resume", "evaluate", "probe", "invert", "shift", "report", "log", "study"),
+        "data",
+    )
     if name not in names:
         raise InputError(f"there is no command {name!r}; use one of {', '.join(names)}")
-    from pairlens import commands, inspect_command, invert_command, probe_command, shift_command, study_command
+    from pairlens import (
+        commands,
+        inspect_command,
+        invert_command,
+        log_command,
+        probe_command,
+        shift_command,
+        study_command,
+    )
 
     functions = (
         inspect_command.inspect,
@@ -71,6 +83,7 @@ def _command(name: str) -> Callable[[list[str]], int]:
         invert_command.invert,
         shift_command.shift,
         commands.report,
+        log_command.log,
         study_command.study,
         commands.data,
     )

@@ -1,6 +1,7 @@
 """A table of fixed-size rows in one `.npy` file that grows while it is read, and survives a kill at any moment."""
 
 import os
+from bisect import bisect_left
 from pathlib import Path
 
 import numpy as np
@@ -92,6 +93,21 @@ def rows_before(path: Path, step: int) -> int:
     if found is None or "step" not in (found.dtype.names or ()):
         return 0
     return int((found["step"] < step).sum())
+
+
+def rows_from(path: Path, step: int, most: int) -> np.ndarray:
+    """The rows of a table with a rising column `step` from a step on, at most so many, as a copy.
+
+    It touches no other rows, so that a long table is cheap to follow. Empty where there is no table, or none of them.
+
+    Raises:
+        InputError: the file is damaged.
+    """
+    found = _mapped(path)
+    if found is None or "step" not in (found.dtype.names or ()):
+        return np.empty(0)
+    first = bisect_left(found["step"], step)
+    return np.array(found[first : first + most])
 
 
 def _mapped(path: Path) -> np.ndarray | None:
