@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, runtime_checkable
 
 from jaxtyping import Float, Integer
 from numpy import ndarray
@@ -31,6 +31,7 @@ class Target:
     project: str | None = None  # of Weights & Biases and trackio; `PROJECT` by default
 
 
+@runtime_checkable
 class Logger(Protocol):
     """One run in one tool, open to be written."""
 
