@@ -70,6 +70,15 @@ def test_columns_are_grouped_by_what_they_tell_of(tmp_path: Path) -> None:
 def test_the_configuration_is_the_call_flat(tmp_path: Path) -> None:
     config = config_of(Run.open(Growing(tmp_path, 30, batch=64).folder))
     assert config == {
-        "steps": 30, "batch": 64, "recipe": "moco_v2", "source": "scenes", "seed": 0, "device": "cpu",
-        "epochs": 3, "crop": [0.2, 1.0], "lr": 0.06, "weights": None, "flip": True,
+        "steps": 30,
+        "batch": 64,
+        "recipe": "moco_v2",
+        "source": "scenes",
+        "seed": 0,
+        "device": "cpu",
+        "epochs": 3,
+        "crop": [0.2, 1.0],
+        "lr": 0.06,
+        "weights": None,
+        "flip": True,
     }

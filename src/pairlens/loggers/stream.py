@@ -120,7 +120,7 @@ class Stream:
                 counts = {tag: row[name] for name, tag in tags.items()}
                 self.logger.histograms(step, time, counts, edges_of(run))
             else:
-                self.logger.scalars(step, time, {tag: row[name].item() for name, tag in tags.items()})
+                self.logger.scalars(step, time, {tag: float(row[name]) for name, tag in tags.items()})
             self.cursor.next[table] = step + 1
         self.cursor.next[table] = int(rows["step"][-1]) + 1
         return len(kept)

@@ -115,7 +115,7 @@ def _summary() -> "Summary":
     return Summary()
 
 
-def _hparam(value: Any) -> bool | float | str:
+def _hparam(value: Any) -> bool | int | float | str:
     return value if isinstance(value, bool | int | float) else printable(str(value))
 
 
