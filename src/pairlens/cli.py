@@ -26,6 +26,7 @@ pairlens: contrastive pretraining on images that shows its positive and negative
   pairlens report RUN...    one self-contained page about one run, or several compared
   pairlens figures RUN...   the report's figures as SVG, PDF or PNG files for a paper
   pairlens watch [FOLDER]   one live page about all runs below a folder, while they train
+  pairlens log RUN...       send what runs have recorded to TensorBoard, Weights & Biases or trackio
   pairlens study SOURCE     a paper's table in miniature: every arm trained, measured and set beside the paper's figures
   pairlens data cifar10     put CIFAR-10 on disk
 
@@ -74,6 +75,7 @@ COMMANDS = {
     "report": "commands.report",
     "figures": "figures_command.figures",
     "watch": "watch_command.watch",
+    "log": "log_command.log",
     "study": "study_command.study",
     "data": "commands.data",
 }

@@ -22,6 +22,7 @@ semantics.json      what a classifier makes of the run's crops (`pairlens evalua
 kept.json           what the encoder keeps of rotation and known factors (`pairlens evaluate --probes`)
 probe.json          what the encoder is blind to, and probe.html, the page of it (`pairlens probe`)
 spaces.json         what each embedding space tells; spaces.npz: pictures to it (`pairlens evaluate --probes spaces`)
+logged/NAME.json    how much of the run was sent to TensorBoard, Weights & Biases or trackio (`pairlens log`)
 few_shot.json       accuracies with a few labelled images of each class (`pairlens evaluate --probes few_shot`)
 false_negatives.json  negatives of their query's own class (`pairlens evaluate --probes false_negatives`)
 
@@ -38,6 +39,7 @@ first 256.
 
 import json
 import os
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import count
@@ -234,6 +236,20 @@ def log_event(folder: Path, kind: str, text: str) -> None:
             file.seek(-1, os.SEEK_END)
             line = line if file.read(1) == b"\n" else "\n" + line
         file.write((line + "\n").encode())
+
+
+def events_from(folder: Path, offset: int) -> Iterator[tuple[dict[str, Any], int]]:
+    """The events that are written whole behind so many bytes of `events.jsonl`, each with the bytes up to its end."""
+    path = folder / "events.jsonl"
+    if not path.exists():
+        return
+    with path.open("rb") as file:
+        file.seek(offset)
+        for line in file:
+            offset += len(line)
+            event = _event(line.decode(errors="replace")) if line.endswith(b"\n") else None
+            if event is not None:
+                yield event, offset
 
 
 def _by_step(folder: Path) -> list[Path]:
