@@ -21,6 +21,7 @@ from pairlens.hooks import (
     Complainer,
     Localiser,
     Prober,
+    Surveyor,
     stopped_by_signals,
     try_to_localise,
     write_status,
@@ -58,6 +59,7 @@ def start_run(
     test: str | None = None,
     seed: int = 0,
     record: bool = True,
+    landscape: int = 0,
     decode: Decode = "auto",
     keep: int = KEEP,
     argv: list[str] | None = None,
@@ -67,13 +69,17 @@ def start_run(
     """Open the source, resolve the recipe, build the training and make its run folder.
 
     `decode` says whether photographs are decoded once or in every epoch anew (`open_source`), `keep` how many
-    checkpoints along the training stay when it is finished, that of its end among them.
+    checkpoints along the training stay when it is finished, that of its end among them, and `landscape`
+    how often the loss's landscape is measured in its course (`pairlens.evaluate.landscape`).
     Without `record` neither statistics, histograms nor samples are written; the losses are the same without.
 
     Raises:
         InputError: anything given that cannot be used; nothing is left behind then.
     """
     _check_free(folder)
+    if landscape < 0 or (landscape and not recipe.method.trains):
+        why = "there is nothing to train, and no gradient" if landscape > 0 else "it is a number of times"
+        raise InputError(f"the landscape cannot be measured {landscape} times: {why}; leave it at 0, which is off")
     if keep < 1:
         raise InputError(
             f"a training keeps one checkpoint at least, that of its end, not {keep}; give a positive --keep"
@@ -90,6 +96,7 @@ def start_run(
         "record": record,
         "keep": keep,
     }
+    call |= {"landscape": landscape} if landscape else {}
     call |= {"machine": asdict(machine), "arguments": flatten(recipe)}
     folder = make_folder(folder, _name(source.name, recipe.name))
     with locked(folder):
@@ -219,20 +226,24 @@ def _pretrain(
     localiser = Localiser(folder, source.train, crops, training, record=record, say=say)
     found = [localiser] if crops.boxes == "found" else []
     watchers = [Watcher(folder, say, show_health)] if record else []
+    surveyor = Surveyor(folder, training, times) if (times := run.call.get("landscape", 0)) else None
     hooks: list[Hook] = [
         *prober,
         *found,
+        *([surveyor] if surveyor else []),
         *gauge,
         Complainer(folder, source.train, say),
         checkpointer,
         *watchers,
-    ]  # no checkpoint is ahead of its probe or its boxes
+    ]  # no checkpoint is ahead of its probe, its boxes or its landscape
     seen: list[Observer] = [*([recorder] if record else []), *([watch] if watch else [])]
     state = "failed"
     log_event(folder, "begun" if training.step == 0 else "resumed", f"at step {training.step} of {training.steps}")
     try:
         with stopped_by_signals(training) as signals:
             write_status(folder, training, "running", recorder.seconds)
+            if surveyor:
+                surveyor(training)  # the start is no step's end
             fit(training, seen, hooks)
         checkpointer.save(training)
         state = "finished" if training.step >= training.steps else "interrupted"

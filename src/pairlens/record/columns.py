@@ -10,8 +10,8 @@ from typing import TypeVar
 import numpy as np
 from jaxtyping import Num
 
-from pairlens.clock import PHASES
 from pairlens.errors import InputError
+from pairlens.phases import PHASES
 
 T = TypeVar("T")
 

@@ -1,8 +1,9 @@
 """What every panel needs to read a run: columns that may be absent, and a way to say that something is missing."""
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from pairlens.errors import InputError
 from pairlens.record.columns import DAMAGED, column, finite, settled, step_seconds, undamaged
@@ -19,6 +20,7 @@ __all__ = [
     "Score",
     "Scores",
     "Start",
+    "chance_of",
     "column",
     "finite",
     "intact",
@@ -30,6 +32,7 @@ __all__ = [
 ]
 
 T = TypeVar("T")
+Content = TypeVar("Content")
 CONTESTANTS = ("encoder", "random", "pixels")
 CONTESTANT_NAMES = {"encoder": "trained encoder", "random": "untrained encoder", "pixels": "raw pixels"}
 PROTOCOL_NAMES = {"knn": "kNN", "linear": "linear read-out", "retrieval": "view retrieval"}
@@ -53,7 +56,7 @@ class Score:
 Scores = Mapping[str, Mapping[str, Score]]  # protocol -> contestant -> score
 
 
-def intact(read: Callable[[Mapping[str, Any]], T], found: Mapping[str, Any], file: str, remedy: str) -> T:
+def intact(read: Callable[[Content], T], found: Content, file: str, remedy: str) -> T:
     """What `read` makes of a file's content.
 
     Raises:
@@ -91,6 +94,11 @@ def transform_start(run: Run) -> Start | None:
         return None
     length = run.info.get("steps_per_epoch")
     return Start(epoch, epoch * length if isinstance(length, int) else None, bool(given.get("union")))
+
+
+def chance_of(run: Run) -> dict[str, float]:
+    """log(K+1) of each space with negatives: the loss of a guess among the positive and K of them."""
+    return {s: math.log(v["negatives"] + 1) for s, v in run.info["spaces"].items() if v.get("negatives")}
 
 
 def scores(evaluation: Mapping[str, object] | None) -> Scores:
