@@ -299,7 +299,7 @@ def _parse(command: Callable[..., int], name: str, argv: list[str], about: str |
 def _finish(folder: Path, console: Console, state: str) -> int:
     console.close()
     if console.health:
-        console.say(f"health: {console.health}; to see why: pairlens doctor {folder}")
+        console.say(f"health: {console.health}; all of it: pairlens doctor {folder}")
     if state == "finished":
         console.say(f"trained encoder: {folder / 'encoder.safetensors'}")
         console.say(f"next: pairlens evaluate {folder}")

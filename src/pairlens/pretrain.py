@@ -253,9 +253,9 @@ def _pretrain(
     finally:
         recorder.close()
         write_status(folder, training, state, recorder.seconds)
-        log_event(folder, state, f"at step {training.step} of {training.steps}")
         for watcher in watchers:
             watcher.look()
+        log_event(folder, state, f"at step {training.step} of {training.steps}")
     return "terminated" if state == "interrupted" and signal.SIGTERM in signals else state
 
 

@@ -123,6 +123,16 @@ NEVER_FALLING, FLAT_LATE, FLAT_HALF = course(8.0), course(8, 6, 5, 5), course(8,
         (optimisation.plateau, {"arguments": {"schedule": "constant"}}, "ok"),
         (optimisation.plateau, {"arguments": {"schedule": "constant"}, "loss": FLAT_HALF, "rate": 1.0}, "ill"),
         (optimisation.plateau, {"arguments": {"schedule": "constant"}, "loss": FLAT_LATE, "rate": 1.0}, "watch"),
+        (
+            optimisation.plateau,  # the loss says little: what is learned still grows
+            {"arguments": {"schedule": "constant"}, "loss": FLAT_HALF, "probes": (0.3, 0.4, 0.45, 0.5)},
+            "ok",
+        ),
+        (
+            optimisation.plateau,
+            {"arguments": {"schedule": "constant"}, "loss": FLAT_HALF, "probes": (0.3, 0.5, 0.501, 0.5)},
+            "ill",
+        ),
         (optimisation.plateau, {"loss": FLAT_HALF, "rate": 0.5}, "ok"),
         (optimisation.plateau, {"loss": FLAT_HALF, "rate": 0.01}, "ok"),
         (machine.data_bound, {}, "ok"),

@@ -1,5 +1,8 @@
 """Rules on the descent: whether it goes down at all, how roughly, and whether it has arrived."""
 
+import math
+from collections.abc import Sequence
+
 from pairlens.health.collapse import LEAN, collapsed, rank_of_features
 from pairlens.health.evidence import Evidence
 from pairlens.health.rule import BEGUN, LATE, Finding, found, known, rule, unknown
@@ -16,12 +19,14 @@ FADING = 0.03
 """Share that is worth watching."""
 IDLE = 0.02
 """Change of the loss, as a share of where it began, below which next to nothing was learned."""
-FLAT = 0.01
-"""Fall of the loss over the last third, as a share of its whole fall, below which it is flat."""
+FLAT = 0.05
+"""Change of the loss over a quarter or a half of the course, as a share of its whole fall, below which it is flat."""
+BETTER = 0.01
+"""Gain of kNN accuracy in that time from which training on is worth it, whatever the loss does."""
 HALF = 0.5
 """Share of the training after which a flat loss means something."""
 HIGH_RATE = 0.2
-"""Share of its highest value above which a falling learning rate still promises a lower loss."""
+"""Share of its highest value above which a falling learning rate still promises much."""
 
 
 @rule(
@@ -145,9 +150,10 @@ def _near(evidence: Evidence) -> str:
 
 @rule(
     since=HALF,
-    looks_at="the fall of the loss over the last third against its whole fall, and the learning rate's schedule",
-    threshold=f"after half the training, watch: less than {FLAT:.0%} of the whole fall in the last third; ill: in the "
-    f"last half; never where a cosine still has more than {HIGH_RATE:g} of its rate to lose",
+    looks_at="the loss and kNN accuracy (with labels) over the last quarter and half of the course, and the schedule",
+    threshold=f"after {HALF:.0%} of the training, watch: the last quarter has changed the loss by less than {FLAT:.0%} "
+    f"of its whole fall, and kNN by less than {BETTER:.0%}; ill: the last half; never with a cosine, whose falling rate "
+    "lowers the loss once more",
     meaning="The loss has arrived: more steps like these bring next to nothing. Stop now, or lower the rate.",
     cause="The learning rate is constant, and the loss is as low as it lets it be.",
     remedy="Stop (Ctrl-C keeps everything), or train with `--schedule cosine`, whose falling rate lowers the loss once "
@@ -155,25 +161,33 @@ def _near(evidence: Evidence) -> str:
 )
 def plateau(evidence: Evidence) -> Finding:
     """The loss has arrived."""
-    loss = evidence.loss
-    start, before, half = _start(evidence), loss.mean(0.5, 0.75), loss.mean(0.25, 0.5)
-    now = loss.mean(0.75, 1.0)
-    if not known(start, before, half, now):
+    loss, start = evidence.loss, _start(evidence)
+    half, before, now = loss.mean(0.25, 0.5), loss.mean(0.5, 0.75), loss.mean(0.75, 1.0)
+    if not known(start, half, before, now):
         return unknown("the loss is not recorded")
-    lowest = min(part for part in loss.parts if known(part))
-    whole = start - lowest
-    fall = before - now
+    whole = start - min(part for part in loss.parts if known(part))
+    gains = [gain(evidence.probes, share) for share in (0.75, 0.5)]
     said = f"loss {number(now)}, {number(before)} a quarter of the course before; it began at {number(start)}"
+    said += (
+        f"; the best kNN accuracy has changed by {number(100 * gains[0], 2)} points in it" if known(gains[0]) else ""
+    )
     if whole <= 0:
         return found("ok", f"{said}; it never fell")
-    if abs(fall) >= FLAT * whole:
-        return found("ok", f"{said}: still {'falling' if fall > 0 else 'rising'}")
-    schedule = evidence.arguments.get("schedule")
-    if schedule == "cosine" and evidence.rate > HIGH_RATE:
-        return found("ok", f"{said}: flat, but the cosine's rate is still at {percent(evidence.rate, 0)}: go on")
-    if schedule == "cosine":
-        return found("ok", f"{said}: flat, as the cosine's rate is nearly gone")
-    longer = abs(half - now) < FLAT * whole
+    quarter_flat = abs(before - now) < FLAT * whole and not gains[0] >= BETTER
+    half_flat = abs(half - now) < FLAT * whole and not gains[1] >= BETTER
+    if not quarter_flat:
+        return found("ok", f"{said}: still {'falling' if before > now else 'on its way'}")
+    if evidence.arguments.get("schedule") == "cosine":
+        rest = f"still at {percent(evidence.rate, 0)}: go on" if evidence.rate > HIGH_RATE else "nearly gone"
+        return found("ok", f"{said}: flat, but the cosine's rate is {rest}")
     return found(
-        "ill" if longer else "watch", f"{said}: flat, with the rate at {percent(evidence.rate, 0)} of its peak"
+        "ill" if half_flat else "watch", f"{said}: flat, with the rate at {percent(evidence.rate, 0)} of its peak"
     )
+
+
+def gain(accuracies: Sequence[float], share: float) -> float:
+    """By how much the best of the last accuracies beats the best before; NaN where there are fewer than four."""
+    if len(accuracies) < 4:
+        return math.nan
+    place = round(share * len(accuracies))
+    return max(accuracies[place:]) - max(accuracies[:place])
