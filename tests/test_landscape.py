@@ -158,8 +158,10 @@ def test_what_was_measured_before_an_interrupt_is_kept_and_the_rest_follows(
     assert 'id="landscape"' in (plain / "report.html").read_text(encoding="utf-8")
     assert cli(["landscape", str(plain), "--batches", "2"]) == 2
     assert "have other step sizes or batches" in capsys.readouterr().err
-    assert cli(["landscape", str(plain), "--batches", "2", "--anew"]) == 0
-    assert Run.open(plain).landscape["batches"].tolist() == [2] * len(rows)
+    assert cli(["landscape", str(plain), "--batches", "2", "--anew", "--step-sizes", "3"]) == 0
+    rows = Run.open(plain).landscape
+    assert rows["batches"].tolist() == [2] * len(rows)
+    assert rows["rate"].tolist() == [[3]] * len(rows)
 
 
 def test_a_run_goes_on_with_the_step_sizes_that_it_was_measured_with(source: str, tmp_path: Path) -> None:
@@ -183,7 +185,7 @@ def test_a_start_whose_weights_are_gone_is_left_out(bare: Path, source: str, tmp
     said: list[str] = []
     measure_landscape(Run.open(tmp_path / "run"), rates=(1.0,), shares=(0.1,), say=said.append)
     assert Run.open(tmp_path / "run").landscape["step"].tolist() == [1]
-    assert said[0].startswith("the start is left out, since the weights that the run began with cannot be loaded")
+    assert any(text.startswith("the start is left out, since the weights that the run began with") for text in said)
 
 
 def test_what_cannot_be_measured_is_refused(whole: Path, source: str, tmp_path: Path) -> None:

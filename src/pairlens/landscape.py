@@ -1,11 +1,14 @@
 """The loss's landscape along a training that is over or interrupted: from a run's checkpoints to `landscape.npy`."""
 
 from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
 
 from pairlens.data.images import Source
 from pairlens.environment import apply
 from pairlens.errors import InputError
-from pairlens.evaluate.landscape import USUAL, landscape
+from pairlens.evaluate.landscape import USUAL, Sizes, landscape
 from pairlens.place import Place
 from pairlens.recipes.recipe import Recipe
 from pairlens.record.checkpoint import checkpoints, load_checkpoint, step_of
@@ -56,18 +59,11 @@ def measure_landscape(
     if not recipe.method.trains:
         raise InputError(f"the run {run.folder} is a random initialisation that no gradient moves; give a trained run")
     with locked(run.folder):
-        rows = read_landscape(run.folder)[:0] if anew else read_landscape(run.folder)
-        there = sizes_of(rows)
-        count, sizes = there or (1, USUAL)
-        sizes = type(sizes)(rates or sizes.rates, shares or sizes.shares)
-        count = count if batches is None else batches
-        if there not in (None, (count, sizes)):
-            raise InputError(
-                f"the points in {run.folder / NAME} have other step sizes or batches; leave these flags out to add to "
-                "them, or drop them with --anew"
-            )
+        rows = np.empty(0) if anew else read_landscape(run.folder)
+        count, sizes = _asked(run, rows, batches, rates, shares)
+        kept: dict[int, Path | None] = {0: None}
+        kept |= {step_of(path): path for path in checkpoints(run.folder / "checkpoints")}
         known = set(rows["step"].tolist() if len(rows) else ())
-        kept = {0: None} | {step_of(path): path for path in checkpoints(run.folder / "checkpoints")}
         due = {step: path for step, path in kept.items() if step not in known}
         if not due:
             return 0
@@ -89,8 +85,29 @@ def measure_landscape(
     return len(due)
 
 
-def _training(run: Run, recipe: Recipe, source: Source, place: Place, due: dict, say: Say) -> Training:
-    """The run's training; the start is taken from what is due where its weights are gone."""
+def _asked(
+    run: Run,
+    rows: np.ndarray,
+    batches: int | None,
+    rates: tuple[float, ...] | None,
+    shares: tuple[float, ...] | None,
+) -> tuple[int, Sizes]:
+    """How many batches, and which step sizes: those of the points that are there, where nothing else is asked for."""
+    there = sizes_of(rows)
+    count, sizes = there or (1, USUAL)
+    asked = (count if batches is None else batches, Sizes(rates or sizes.rates, shares or sizes.shares))
+    if there not in (None, asked):
+        raise InputError(
+            f"the points in {run.folder / NAME} have other step sizes or batches; leave these flags out to add to "
+            "them, or drop them with --anew"
+        )
+    return asked
+
+
+def _training(
+    run: Run, recipe: Recipe, source: Source, place: Place, due: dict[int, Path | None], say: Say
+) -> Training:
+    """The run's training, as it began where that is due; it is not due any more if it cannot be built."""
     begun = due.get(0, ...) is None
     try:
         return rebuild(run, recipe, source, place, begun=begun)
