@@ -70,7 +70,7 @@ def test_figures_are_chosen_by_name_section_or_pattern(folder: Path) -> None:
 
 def test_text_lines_and_margins_have_the_paper_s_size(found: list[Named]) -> None:
     one = next(one for one in found if one.name == "curves-loss")
-    figure, width, height = for_paper(one, Paper(width=5, font=9))
+    figure, width, height = for_paper(one, Paper(width=5.0, font=9.0))
     ratio = 9 * 96 / 72 / 12.5
     assert (width, height) == (480, round(230 * ratio))
     assert figure["layout"]["font"]["size"] == pytest.approx(12)
@@ -79,7 +79,7 @@ def test_text_lines_and_margins_have_the_paper_s_size(found: list[Named]) -> Non
     assert figure["layout"]["yaxis"]["title"]["text"] == "Loss"  # nothing above it says so
     assert figure["layout"]["paper_bgcolor"] == PAPER
     assert one.figure["layout"]["font"]["size"] == 12.5  # the page's stays as it was
-    assert for_paper(one, Paper(height=2))[2] == 192
+    assert for_paper(one, Paper(height=2.0))[2] == 192
 
 
 def test_a_legend_stands_where_lines_have_names(tmp_path: Path, found: list[Named]) -> None:
