@@ -92,6 +92,17 @@ def test_a_legend_stands_where_lines_have_names(tmp_path: Path, found: list[Name
     assert not for_paper(alone, Paper())[0]["layout"]["showlegend"]
 
 
+def test_a_long_legend_stands_beside_and_says_once_what_all_begin_with() -> None:
+    traces = [{"name": f"momentum 0.{i}"} for i in range(6)] + [{"name": "band", "showlegend": False}]
+    named = Named("x", "", "", {"data": traces, "layout": {"legend": {"orientation": "h"}}}, 100)
+    figure, _, _ = for_paper(named, Paper())
+    assert [trace["name"] for trace in figure["data"]] == [f"0.{i}" for i in range(6)] + ["band"]
+    legend = figure["layout"]["legend"]
+    assert (legend["orientation"], legend["title"]["text"]) == ("v", "momentum")
+    figure, _, _ = for_paper(Named("x", "", "", {"data": traces[:4], "layout": {}}, 100), Paper())
+    assert figure["data"][0]["name"] == "momentum 0.0"
+
+
 def test_dark_figures_wear_the_page_s_dark_colours(found: list[Named]) -> None:
     named = Named("x", "", "", {"data": [{"name": INK, "line": {"color": POSITIVE}}], "layout": {}}, 100)
     figure, _, _ = for_paper(named, Paper(dark=True))
