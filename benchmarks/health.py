@@ -17,9 +17,9 @@ from datetime import date
 from pathlib import Path
 
 from health_runs import BROKEN, CASES, GOOD, Case
-from pairlens.health import RULES, evidence_of, examine, first_alarm
 
 from pairlens.environment import describe
+from pairlens.health import RULES, evidence_of, examine, first_alarm
 from pairlens.place import find_place
 from pairlens.record.run import Run
 from pairlens.settings import Machine

@@ -57,8 +57,7 @@ def figures(argv: list[str]) -> int:
             if not found:
                 raise InputError("these runs have recorded nothing that could be drawn yet; wait for their first steps")
             folder = output or (runs[0] / "figures" if len(runs) == 1 else Path("figures"))
-            how = {"say": console.say, "progress": console.advance}
-            written = write_figures(found, folder, form=format, paper=paper, **how)
+            written = write_figures(found, folder, form=format, paper=paper, say=console.say, progress=console.advance)
             total = sum(one.size for one in written)
             console.say(f"{len(written)} figures, {count(total / 1000)} kB: {folder}")
         return 0

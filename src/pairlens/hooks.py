@@ -1,4 +1,4 @@
-"""What happens beside the steps: checkpoints, kNN probes, boxes found anew, the status file, and a way to stop."""
+"""What happens beside the steps: checkpoints, kNN probes, landscapes, boxes found anew, the status, a way to stop."""
 
 import signal
 import threading
@@ -13,11 +13,13 @@ import numpy as np
 from pairlens.data.images import ImageSet, Source
 from pairlens.errors import InputError
 from pairlens.evaluate.features import counted
+from pairlens.evaluate.landscape import USUAL, landscape
 from pairlens.evaluate.localise import heat_maps, locate
 from pairlens.evaluate.probe import probe, validation_split
 from pairlens.localisation import ContrastiveCrop
 from pairlens.record.checkpoint import save_checkpoint
 from pairlens.record.files import name_unreadable, unreadable_sentence
+from pairlens.record.landscape import add_point, read_landscape, sizes_of, write_landscape
 from pairlens.record.localised import examples, write_boxes
 from pairlens.record.recorder import Recorder
 from pairlens.record.run import log_event, write_json
@@ -77,6 +79,28 @@ class Prober:
         if t.step in self.at:
             accuracy = probe(t.method.online.encoder, self.images, self.split, gallery=GALLERY, **_look(t))
             self.table.append(np.array([(t.step, t.step / len(t.order), accuracy)], self.table.dtype))
+
+
+class Surveyor:
+    """A hook that measures the loss's landscape so many times, evenly from before the first step to after the last one.
+
+    It goes on with the batches and the step sizes of what `landscape.npy` holds already.
+    """
+
+    def __init__(self, folder: Path, t: Training, times: int) -> None:
+        self.folder = folder
+        self.at = {round(t.steps * i / max(1, times - 1)) for i in range(times)} if times > 1 else {t.steps}
+        rows = read_landscape(folder)
+        self.batches, self.sizes = sizes_of(rows) or (1, USUAL)
+        if len(rows) and rows["step"][-1] > t.step:  # of an earlier attempt
+            rows = rows[rows["step"] <= t.step]
+            write_landscape(folder, rows)
+        self.at -= set(rows["step"].tolist() if len(rows) else ())
+
+    def __call__(self, t: Training) -> None:
+        """Measure if this step is one of the chosen ones and was not measured yet."""
+        if t.step in self.at:
+            add_point(self.folder, landscape(t, self.batches, self.sizes))
 
 
 class Complainer:

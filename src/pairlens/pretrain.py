@@ -15,11 +15,13 @@ from pairlens.data.sources import open_source
 from pairlens.environment import apply, describe
 from pairlens.errors import InputError
 from pairlens.gauge import Gauge
+from pairlens.health.live import Watcher
 from pairlens.hooks import (
     Checkpointer,
     Complainer,
     Localiser,
     Prober,
+    Surveyor,
     stopped_by_signals,
     try_to_localise,
     write_status,
@@ -57,6 +59,7 @@ def start_run(
     test: str | None = None,
     seed: int = 0,
     record: bool = True,
+    landscape: int = 0,
     decode: Decode = "auto",
     keep: int = KEEP,
     argv: list[str] | None = None,
@@ -66,13 +69,17 @@ def start_run(
     """Open the source, resolve the recipe, build the training and make its run folder.
 
     `decode` says whether photographs are decoded once or in every epoch anew (`open_source`), `keep` how many
-    checkpoints along the training stay when it is finished, that of its end among them.
+    checkpoints along the training stay when it is finished, that of its end among them, and `landscape`
+    how often the loss's landscape is measured in its course (`pairlens.evaluate.landscape`).
     Without `record` neither statistics, histograms nor samples are written; the losses are the same without.
 
     Raises:
         InputError: anything given that cannot be used; nothing is left behind then.
     """
     _check_free(folder)
+    if landscape < 0 or (landscape and not recipe.method.trains):
+        why = "there is nothing to train, and no gradient" if landscape > 0 else "it is a number of times"
+        raise InputError(f"the landscape cannot be measured {landscape} times: {why}; leave it at 0, which is off")
     if keep < 1:
         raise InputError(
             f"a training keeps one checkpoint at least, that of its end, not {keep}; give a positive --keep"
@@ -89,6 +96,7 @@ def start_run(
         "record": record,
         "keep": keep,
     }
+    call |= {"landscape": landscape} if landscape else {}
     call |= {"machine": asdict(machine), "arguments": flatten(recipe)}
     folder = make_folder(folder, _name(source.name, recipe.name))
     with locked(folder):
@@ -167,6 +175,7 @@ def pretrain(
     save_every: float = 60.0,
     watch: Observer | None = None,
     say: Say = print,
+    show_health: Say = lambda words: None,
 ) -> str:
     """Train a run to its end, or until a signal, and return how it ended: "finished", "interrupted" or "terminated".
 
@@ -180,6 +189,7 @@ def pretrain(
         save_every: seconds between checkpoints.
         watch: another observer, for a progress line.
         say: told in a sentence what happens.
+        show_health: told the run's health in a few words now and then, and at the end.
 
     Raises:
         InputError: another process trains the run, the training has diverged, or the disk cannot be written.
@@ -191,7 +201,7 @@ def pretrain(
                 f"another process has trained the run {folder} on to step {step_of(saved[-1])} meanwhile; "
                 "resume it again"
             )
-        return _pretrain(folder, training, source, seconds, save_every, watch, say)
+        return _pretrain(folder, training, source, seconds, save_every, watch, say, show_health)
 
 
 def _pretrain(
@@ -202,6 +212,7 @@ def _pretrain(
     save_every: float,
     watch: Observer | None,
     say: Say,
+    show_health: Say,
 ) -> str:
     device = training.mean.device
     run = Run.open(folder)
@@ -214,19 +225,25 @@ def _pretrain(
     gauge = [Gauge(folder, training, spaces)] if record else []
     localiser = Localiser(folder, source.train, crops, training, record=record, say=say)
     found = [localiser] if crops.boxes == "found" else []
+    watchers = [Watcher(folder, say, show_health)] if record else []
+    surveyor = Surveyor(folder, training, times) if (times := run.call.get("landscape", 0)) else None
     hooks: list[Hook] = [
         *prober,
         *found,
+        *([surveyor] if surveyor else []),
         *gauge,
         Complainer(folder, source.train, say),
         checkpointer,
-    ]  # no checkpoint is ahead of its probe or its boxes
+        *watchers,
+    ]  # no checkpoint is ahead of its probe, its boxes or its landscape
     seen: list[Observer] = [*([recorder] if record else []), *([watch] if watch else [])]
     state = "failed"
     log_event(folder, "begun" if training.step == 0 else "resumed", f"at step {training.step} of {training.steps}")
     try:
         with stopped_by_signals(training) as signals:
             write_status(folder, training, "running", recorder.seconds)
+            if surveyor:
+                surveyor(training)  # the start is no step's end
             fit(training, seen, hooks)
         checkpointer.save(training)
         state = "finished" if training.step >= training.steps else "interrupted"
@@ -237,6 +254,8 @@ def _pretrain(
         recorder.close()
         write_status(folder, training, state, recorder.seconds)
         log_event(folder, state, f"at step {training.step} of {training.steps}")
+        for watcher in watchers:
+            watcher.look()
     return "terminated" if state == "interrupted" and signal.SIGTERM in signals else state
 
 

@@ -228,7 +228,7 @@ def _quality(folder: Path, steps: int, batch: int, spaces: Sequence[str]) -> Non
         columns[f"{group}.stable_rank"] = 1 + 8 * t
         columns[f"{group}.lidar"] = np.array([20, 41, 55, 61, 57]) * (1.0 if group == "h" else 0.5)
         columns[f"{group}.alignment"] = 0.9 - 0.4 * t
-        columns[f"{group}.uniformity"] = -3 * t
+        columns[f"{group}.uniformity"] = -1.8 - 1.2 * t
     _table(folder / "quality.npy", columns, {k: "<i8" if k == "step" else "<f4" for k in columns})
 
 

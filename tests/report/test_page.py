@@ -16,6 +16,7 @@ from pairlens.report.page import page, write_report
 SECTIONS = [
     "verdict",
     "accuracy",
+    "health",
     "pairs",
     "compared",
     "scores",

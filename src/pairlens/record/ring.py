@@ -9,8 +9,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from pairlens.clock import PHASES, Laps, seconds
+from pairlens.clock import Laps, seconds
 from pairlens.pairs import Comparison
+from pairlens.phases import PHASES
 from pairlens.record.observers import BINS, histograms, scalars
 from pairlens.record.table import Table, rows_before
 

@@ -7,6 +7,7 @@ lock                held by the process that trains the run; empty
 statistics.npy      one row a step, a column a statistic (numpy.load, pandas.DataFrame)
 histograms.npy      one row a step: step, and counts of scores per space
 probes.npy          one row a probe: step, epoch, knn (accuracy on the validation split)
+landscape.npy       the loss along its gradient at points of the training: a row a point (`landscape.py`)
 quality.npy         one row a look at views that are not trained on: step, epoch, seconds that it took, and for the
                     encoder (h) and each space what needs no labels: h.rankme, ..., z.uniformity (`gauge.py`)
 boxes/000100.npz    the boxes that were found after a step, and some heat maps (`localised.py`)
@@ -21,6 +22,7 @@ semantics.json      what a classifier makes of the run's crops (`pairlens evalua
 kept.json           what the encoder keeps of rotation and known factors (`pairlens evaluate --probes`)
 probe.json          what the encoder is blind to, and probe.html, the page of it (`pairlens probe`)
 spaces.json         what each embedding space tells; spaces.npz: pictures to it (`pairlens evaluate --probes spaces`)
+logged/NAME.json    how much of the run was sent to TensorBoard, Weights & Biases or trackio (`pairlens log`)
 few_shot.json       accuracies with a few labelled images of each class (`pairlens evaluate --probes few_shot`)
 false_negatives.json  negatives of their query's own class (`pairlens evaluate --probes false_negatives`)
 
@@ -37,6 +39,7 @@ first 256.
 
 import json
 import os
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import count
@@ -166,6 +169,11 @@ class Run:
         return read(self.folder / "probes.npy")
 
     @cached_property
+    def landscape(self) -> np.ndarray:
+        """One structured row a point at which the loss's landscape was measured."""
+        return read(self.folder / "landscape.npy")
+
+    @cached_property
     def quality(self) -> np.ndarray:
         """One structured row a look at views that are not trained on (`gauge.py`)."""
         return read(self.folder / "quality.npy")
@@ -228,6 +236,20 @@ def log_event(folder: Path, kind: str, text: str) -> None:
             file.seek(-1, os.SEEK_END)
             line = line if file.read(1) == b"\n" else "\n" + line
         file.write((line + "\n").encode())
+
+
+def events_from(folder: Path, offset: int) -> Iterator[tuple[dict[str, Any], int]]:
+    """The events that are written whole behind so many bytes of `events.jsonl`, each with the bytes up to its end."""
+    path = folder / "events.jsonl"
+    if not path.exists():
+        return
+    with path.open("rb") as file:
+        file.seek(offset)
+        for line in file:
+            offset += len(line)
+            event = _event(line.decode(errors="replace")) if line.endswith(b"\n") else None
+            if event is not None:
+                yield event, offset
 
 
 def _by_step(folder: Path) -> list[Path]:

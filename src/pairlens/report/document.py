@@ -48,13 +48,13 @@ def document(title: str, what: str, header: Html, sections: Sequence[Section], f
         "head",
         {},
         tag("meta", {"charset": "utf-8"}),
-        tag("meta", {"http-equiv": "Content-Security-Policy", "content": _policy([first, plotly, last])}),
+        tag("meta", {"http-equiv": "Content-Security-Policy", "content": policy([first, plotly, last])}),
         tag("meta", {"name": "viewport", "content": "width=device-width, initial-scale=1"}),
         tag("meta", {"name": "color-scheme", "content": "light dark"}),
         tag("title", {}, f"{shorten(title, 80)} \u00b7 pairlens"),
-        tag("link", {"rel": "icon", "href": _icon()}),
+        tag("link", {"rel": "icon", "href": icon()}),
         tag("style", {}, Html(theme.style_css() + _asset("page.css") + css)),
-        _script(first),
+        script(first),
     )
     body = tag(
         "body",
@@ -63,8 +63,8 @@ def document(title: str, what: str, header: Html, sections: Sequence[Section], f
         _navigation(sections),
         tag("main", {"id": "main"}, header, *(_section(s) for s in sections), footer),
         data_json(theme.dark_colors(), {"id": "dark-colors"}),
-        _script(plotly),
-        _script(last),
+        script(plotly),
+        script(last),
     )
     return f'<!doctype html>\n<html lang="en">{head}{body}</html>\n'
 
@@ -151,18 +151,26 @@ def _asset(name: str) -> str:
     return files("pairlens.report").joinpath(name).read_text(encoding="utf-8")
 
 
-def _script(code: str) -> Html:
+def script(code: str) -> Html:
+    """Code as it runs: only ours."""
     return Html(f"<script>{code}</script>")
 
 
-def _policy(scripts: Sequence[str]) -> str:
-    """Only these very scripts may run, and nothing may be fetched: escaping is the first wall, this is the second."""
+def policy(scripts: Sequence[str], connect: str = "'none'") -> str:
+    """Only these very scripts may run, and nothing may be fetched: escaping is the first wall, this is the second.
+
+    `connect` says whom scripts may ask for more: a live page its own server.
+    """
     sums = (base64.b64encode(hashlib.sha256(code.encode()).digest()).decode() for code in scripts)
     allowed = " ".join(f"'sha256-{s}'" for s in sums)
-    return f"default-src 'none'; script-src {allowed}; style-src 'unsafe-inline'; img-src data: blob:; base-uri 'none'"
+    return (
+        f"default-src 'none'; script-src {allowed}; style-src 'unsafe-inline'; img-src data: blob:; "
+        f"connect-src {connect}; base-uri 'none'"
+    )
 
 
-def _icon() -> str:
+def icon() -> str:
+    """The icon of our pages, as a data URI."""
     drawing = (
         "<svg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 16 16'>"
         f"<circle cx='6' cy='8' r='5' fill='{theme.POSITIVE}'/>"

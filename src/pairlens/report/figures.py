@@ -31,7 +31,7 @@ class Named:
     @property
     def deep(self) -> bool:
         """Whether it is drawn in three dimensions."""
-        return any(trace.get("type") == "scatter3d" for trace in self.figure["data"])
+        return any(trace.get("type") in ("scatter3d", "surface") for trace in self.figure["data"])
 
 
 def figures_of(runs: Sequence[Run], only: Sequence[str] = ()) -> list[Named]:

@@ -36,7 +36,7 @@
   }
 
   // What a figure shows beside its lines: buttons that save it, and one that shows all of it again.
-  const isDeep = (figure) => figure.data.some((trace) => trace.type === "scatter3d");
+  const isDeep = (figure) => figure.data.some((trace) => ["scatter3d", "surface"].includes(trace.type));
   const config = (element) => {
     const deep = isDeep(sources.get(element));
     const formats = deep ? ["png"] : ["svg", "png"]; // what WebGL draws is a bitmap in any format
@@ -67,15 +67,24 @@
     return Plotly.downloadImage({ data, layout }, { format, filename, ...size });
   }
 
+  // Three dimensions need WebGL, of which a browser gives a page a few contexts: figures that are hidden give theirs back.
   let webgl; // asked once, and only where it is needed
   const hasWebgl = () => (webgl ??= ["webgl2", "webgl"].some((kind) => document.createElement("canvas").getContext(kind)));
   function excuse(element) {
     const words = document.createElement("p");
     words.className = "notice";
-    words.textContent = "This browser has no WebGL, so nothing is drawn in three dimensions; in two the curves are the same.";
+    words.textContent = "This browser has no WebGL, so nothing is drawn in three dimensions; in two the figure shows the same.";
     element.replaceChildren(words);
     element.style.height = "auto";
     sources.delete(element);
+  }
+  function releaseHidden() {
+    for (const element of sources.keys()) {
+      if (!isDeep(sources.get(element)) || !element.dataset.drawn || shown(element)) continue;
+      Plotly.purge(element);
+      delete element.dataset.drawn;
+      delete element.dataset.look;
+    }
   }
 
   const look = (element) => root.dataset.theme + (countsEpochs(element) ? axis : "");
@@ -201,6 +210,7 @@
     for (const part of document.querySelectorAll(".choice")) {
       if (part.dataset.group === group) part.hidden = part.dataset.value !== value;
     }
+    releaseHidden();
     scrollBy(0, button.getBoundingClientRect().top - before); // what changes above must not move what is looked at
     drawAll();
   });

@@ -19,7 +19,9 @@ from pairlens.report.panels import (
     distributions,
     few_shot,
     gallery,
+    health,
     kept,
+    landscape,
     neighbours,
     probe,
     probes,
@@ -96,6 +98,12 @@ def sections_of(opened: Sequence[Run], names: Sequence[str]) -> list[Section]:
         *_probed(some, some_names),
         *_spaces(some, some_names),
         Section(
+            "health",
+            "Health",
+            "Is it converging, has it collapsed, what to change? What pairlens doctor says, by documented rules.",
+            each(opened, names, health.compute, lambda d, _: health.draw(d)),
+        ),
+        Section(
             "pairs",
             "Positive and negative pairs",
             "Each step's pairs by their cosine. Look for two bands that part: positives high, negatives around zero, "
@@ -118,6 +126,7 @@ def sections_of(opened: Sequence[Run], names: Sequence[str]) -> list[Section]:
             "A healthy run leaves the guessing line early and then improves ever more slowly, without jumps.",
             curves_of(opened, names, many, TRAINING),
         ),
+        *_landscape(opened, names),
         *_quality(opened, names),
         Section(
             "views",
@@ -169,6 +178,19 @@ def _kept(opened: Sequence[Run], names: Sequence[str]) -> list[Section]:
         return []
     lead = "Training teaches to ignore what views differ in. What a task needs, the features should still tell."
     return [Section("kept", "What is kept", lead, together(opened, names, kept.compute, kept.draw))]
+
+
+def _landscape(opened: Sequence[Run], names: Sequence[str]) -> list[Section]:
+    """The loss along its gradient, where that was measured of one."""
+    if not any((run.folder / "landscape.npy").exists() for run in opened):
+        return []
+    lead = (
+        "How far does the slope tell what comes? Narrow, even bands are a smooth landscape, in which a step lands "
+        "where its gradient led; wide and jagged ones are a rugged one."
+    )
+    return [
+        Section("landscape", "Gradient landscape", lead, together(opened, names, landscape.compute, landscape.draw))
+    ]
 
 
 def _probed(opened: Sequence[Run], names: Sequence[str]) -> list[Section]:

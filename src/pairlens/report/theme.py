@@ -96,8 +96,11 @@ def order(place: int, count: int) -> int:
 
 
 def run_style(place: int) -> Style:
-    """Colour and dash of the run at this place; the first runs keep theirs when others are added."""
-    return Style(_RUNS[place % len(_RUNS)], _DASHES[place % len(_DASHES)])
+    """Colour and dash of the run at this place; the first runs keep theirs when others are added.
+
+    Thirty-two places have a pair of their own.
+    """
+    return Style(_RUNS[place % len(_RUNS)], _DASHES[(place + place // len(_RUNS)) % len(_DASHES)])
 
 
 def fade(color: str, opacity: float) -> str:
