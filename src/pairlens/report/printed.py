@@ -97,12 +97,12 @@ def _lay_legend(data: Sequence[dict[str, Any]], layout: dict[str, Any]) -> None:
     shown = [trace for trace in data if trace["showlegend"]]
     if len(shown) < BESIDE:
         return
-    begin = os.path.commonprefix([trace["name"] for trace in shown])
-    begin = begin[: begin.rfind(" ") + 1]
+    begins = {trace["name"].rpartition(" ")[0] for trace in shown}
+    begin = begins.pop() if len(begins) == 1 else ""
     for trace in shown:
-        trace["name"] = trace["name"].removeprefix(begin)
+        trace["name"] = trace["name"].removeprefix(begin).lstrip()
     beside = {"orientation": "v", "x": 1.02, "xanchor": "left", "y": 1, "yanchor": "top"}
-    layout["legend"] = layout.get("legend", {}) | beside | {"title": {"text": begin.strip()}}
+    layout["legend"] = layout.get("legend", {}) | beside | {"title": {"text": begin}}
 
 
 def _scale(value: Any, ratio: float) -> None:
