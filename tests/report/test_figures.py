@@ -70,7 +70,7 @@ def test_figures_are_chosen_by_name_section_or_pattern(folder: Path) -> None:
 
 def test_text_lines_and_margins_have_the_paper_s_size(found: list[Named]) -> None:
     one = next(one for one in found if one.name == "curves-loss")
-    figure, width, height = for_paper(one, Paper(width=5, font=9))
+    figure, width, height = for_paper(one, Paper(width=5.0, font=9.0))
     ratio = 9 * 96 / 72 / 12.5
     assert (width, height) == (480, round(230 * ratio))
     assert figure["layout"]["font"]["size"] == pytest.approx(12)
@@ -79,7 +79,7 @@ def test_text_lines_and_margins_have_the_paper_s_size(found: list[Named]) -> Non
     assert figure["layout"]["yaxis"]["title"]["text"] == "Loss"  # nothing above it says so
     assert figure["layout"]["paper_bgcolor"] == PAPER
     assert one.figure["layout"]["font"]["size"] == 12.5  # the page's stays as it was
-    assert for_paper(one, Paper(height=2))[2] == 192
+    assert for_paper(one, Paper(height=2.0))[2] == 192
 
 
 def test_a_legend_stands_where_lines_have_names(tmp_path: Path, found: list[Named]) -> None:
@@ -90,6 +90,17 @@ def test_a_legend_stands_where_lines_have_names(tmp_path: Path, found: list[Name
     assert [t["name"] for t in figure["data"] if t["showlegend"]] == ["\u2068a\u2069", "\u2068b\u2069"]
     alone = next(one for one in found if one.name == "curves-loss")
     assert not for_paper(alone, Paper())[0]["layout"]["showlegend"]
+
+
+def test_a_long_legend_stands_beside_and_says_once_what_all_begin_with() -> None:
+    traces = [{"name": f"momentum 0.{i}"} for i in range(6)] + [{"name": "band", "showlegend": False}]
+    named = Named("x", "", "", {"data": traces, "layout": {"legend": {"orientation": "h"}}}, 100)
+    figure, _, _ = for_paper(named, Paper())
+    assert [trace["name"] for trace in figure["data"]] == [f"0.{i}" for i in range(6)] + ["band"]
+    legend = figure["layout"]["legend"]
+    assert (legend["orientation"], legend["title"]["text"]) == ("v", "momentum")
+    figure, _, _ = for_paper(Named("x", "", "", {"data": traces[:4], "layout": {}}, 100), Paper())
+    assert figure["data"][0]["name"] == "momentum 0.0"
 
 
 def test_dark_figures_wear_the_page_s_dark_colours(found: list[Named]) -> None:

@@ -56,7 +56,9 @@
     const heading = element.parentElement.querySelector("h3")?.textContent ?? "";
     const deep = isDeep({ data }); // there an axis names the lines
     for (const trace of data) trace.showlegend = !deep && trace.showlegend !== false && Boolean(trace.name);
-    layout.showlegend ||= data.filter((trace) => trace.showlegend).length > 1;
+    const entries = data.filter((trace) => trace.showlegend).length;
+    layout.showlegend ||= entries > 1;
+    if (entries > 4) Object.assign(layout.legend, { orientation: "v", x: 1.02, y: 1, yanchor: "top" });
     layout.paper_bgcolor = getComputedStyle(root).getPropertyValue("--card").trim();
     if (layout.yaxis?.title && !layout.yaxis.title.text) layout.yaxis.title.text = heading;
     const words = [element.closest("section").id, element.dataset.name ?? heading];

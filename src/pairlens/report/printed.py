@@ -26,6 +26,7 @@ UNITS = {"in": 1.0, "mm": 1 / 25.4, "cm": 1 / 2.54, "pt": 1 / 72, "px": 1 / INCH
 WORDS = {"text", "name", "ticktext", "customdata", "hovertemplate"}
 """What may look like a colour and is none."""
 
+BESIDE = 5  # entries of a legend from which on it stands beside its figure
 SIZES = {"width", "size", "thickness", "standoff"}
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome", "msedge")
 PATIENCE = 300.0  # seconds for one figure; a busy machine needs some
@@ -78,6 +79,7 @@ def for_paper(one: Named, paper: Paper) -> tuple[dict[str, Any], int, int]:
         named = trace.get("showlegend", True) is not False and bool(trace.get("name"))
         trace["showlegend"] = named and not one.deep  # in three dimensions an axis names the lines
     layout["showlegend"] = layout.get("showlegend") is True or sum(trace["showlegend"] for trace in data) > 1
+    _lay_legend(data, layout)
     title = layout.get("yaxis", {}).get("title")
     if title is not None and not title.get("text") and not one.deep:
         title["text"] = one.heading
@@ -88,6 +90,19 @@ def for_paper(one: Named, paper: Paper) -> tuple[dict[str, Any], int, int]:
     figure = _dark(figure) if paper.dark else figure
     height = one.height * paper.ratio if paper.height is None else paper.height * INCH
     return figure, round(paper.width * INCH), round(height)
+
+
+def _lay_legend(data: Sequence[dict[str, Any]], layout: dict[str, Any]) -> None:
+    """Stand many entries one below the other, beside the figure; the words that all begin with are said once."""
+    shown = [trace for trace in data if trace["showlegend"]]
+    if len(shown) < BESIDE:
+        return
+    begins = {trace["name"].rpartition(" ")[0] for trace in shown}
+    begin = begins.pop() if len(begins) == 1 else ""
+    for trace in shown:
+        trace["name"] = trace["name"].removeprefix(begin).lstrip()
+    beside = {"orientation": "v", "x": 1.02, "xanchor": "left", "y": 1, "yanchor": "top"}
+    layout["legend"] = layout.get("legend", {}) | beside | {"title": {"text": begin}}
 
 
 def _scale(value: Any, ratio: float) -> None:

@@ -193,17 +193,6 @@ def _lay_out(drawn: go.Figure, sweep: Sweep) -> go.Figure:
     return drawn.update_xaxes(type=sweep.axis, **ticks)
 
 
-def figures(rows: Sequence[Group], sweep: Sweep, space: str, plots: Sequence[Plot] = SHOWN) -> dict[str, go.Figure]:
-    """The two-dimensional figures of one space by name, for pages beside the report: a study's, a paper's."""
-    found = {
-        of.key: over_steps(rows, sweep, of, space if of.per_space else "")
-        for of in plots
-        if any((of.key, space if of.per_space else "") in run.curves for group in rows for run in group.runs)
-    }
-    accuracy = accuracies(rows, sweep)
-    return found | ({} if accuracy is None else {"accuracy_by_value": accuracy})
-
-
 def mean_end(group: Group, key: str, space: str) -> float:
     """A statistic over the last tenth of the steps, mean over the seeds."""
     values = [one.ends[key, space] for one in group.runs if np.isfinite(one.ends.get((key, space), np.nan))]

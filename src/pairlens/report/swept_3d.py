@@ -46,7 +46,7 @@ def figure(rows: Sequence[Row], name: str, title: str) -> go.Figure:
             "yaxis": axis | {"title": {"text": name, "font": {"size": 12}}, "tickvals": places, "ticktext": labels},
             "zaxis": axis | {"title": {"text": title.lower(), "font": {"size": 12}}, "nticks": 5},
             "aspectmode": "manual",
-            "aspectratio": {"x": 1.25, "y": 1.1, "z": 0.75},
+            "aspectratio": {"x": 1.1, "y": 0.95, "z": 0.7},
             "camera": {"eye": {"x": -1.8, "y": -1.9, "z": 0.95}, "center": {"x": 0.0, "y": 0.0, "z": -0.15}},
             "dragmode": "turntable",
             "bgcolor": "rgba(0,0,0,0)",

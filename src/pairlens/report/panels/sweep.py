@@ -146,7 +146,14 @@ def _share(one: Estimate | None) -> str:
 
 def _table(rows: Sequence[Group], sweep: Sweep, space: str) -> Html:
     """What the figures show, in numbers."""
-    heads = ["runs", *PROTOCOLS.values(), "negatives: variance", "mean", "change a step", "positives: mean"]
+    heads = [
+        "runs",
+        *PROTOCOLS.values(),
+        "negatives: variance",
+        "negatives: mean",
+        "its change a step",
+        "positives: mean",
+    ]
     cells = [tag("th", {"scope": "col"}, text) for text in heads]
     head = tag("tr", {}, tag("th", {"scope": "col"}, user(sweep.name)), *cells)
     body = []
@@ -166,7 +173,7 @@ def _table(rows: Sequence[Group], sweep: Sweep, space: str) -> Html:
     grid = tag("table", {"class": "sets"}, tag("thead", {}, head), tag("tbody", {}, *body))
     note = (
         "Accuracies of the evaluated encoder, mean and half-width of the 95 % interval (Student\u2019s t over the runs "
-        "of a value). Scores are as the loss sees them, means over the last tenth of the steps. The change a step is "
+        "of a value). Scores are as the loss sees them, means over the last tenth of the steps. Its change a step is "
         "the mean distance of the negatives\u2019 mean from one step to the next, over the second half: it is small "
         "where FT\u2019s Section 3.3 speaks of stable training."
     )
