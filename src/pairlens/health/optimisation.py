@@ -25,6 +25,8 @@ BETTER = 0.01
 """Gain of kNN accuracy in that time from which training on is worth it, whatever the loss does."""
 HALF = 0.5
 """Share of the training after which a flat loss means something."""
+LAST_DROP = 0.05
+"""Share of its highest value above which a rate that falls in steps (by tenths, twice) has a drop before it."""
 HIGH_RATE = 0.2
 """Share of its highest value above which a falling learning rate still promises much."""
 
@@ -152,8 +154,8 @@ def _near(evidence: Evidence) -> str:
     since=HALF,
     looks_at="the loss and kNN accuracy (with labels) over the last quarter and half of the course, and the schedule",
     threshold=f"after {HALF:.0%} of the training, watch: the last quarter has changed the loss by less than {FLAT:.0%} "
-    f"of its whole fall, and kNN by less than {BETTER:.0%}; ill: the last half; never with a cosine, whose falling "
-    "rate lowers the loss once more",
+    f"of its whole fall, and kNN by less than {BETTER:.0%}; ill: the last half; never with a cosine, or before "
+    "the last drop of steps: a falling rate lowers the loss once more",
     meaning="The loss has arrived: more steps like these bring next to nothing. Stop now, or lower the rate.",
     cause="The learning rate is constant, and the loss is as low as it lets it be.",
     remedy="Stop (Ctrl-C keeps everything), or train with `--schedule cosine`, whose falling rate lowers the loss once "
@@ -177,7 +179,10 @@ def plateau(evidence: Evidence) -> Finding:
     half_flat = abs(half - now) < FLAT * whole and not gains[1] >= BETTER
     if not quarter_flat:
         return found("ok", f"{said}: still {'falling' if before > now else 'on its way'}")
-    if evidence.arguments.get("schedule") == "cosine":
+    schedule = evidence.arguments.get("schedule")
+    if schedule == "steps" and evidence.rate > LAST_DROP:
+        return found("ok", f"{said}: flat, but the rate will drop once more: go on")
+    if schedule == "cosine":
         rest = f"still at {percent(evidence.rate, 0)}: go on" if evidence.rate > HIGH_RATE else "nearly gone"
         return found("ok", f"{said}: flat, but the cosine's rate is {rest}")
     return found(
