@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from pairlens.loggers import stream
+from pairlens.loggers import logger, stream
 from pairlens.loggers.logger import LoggerName
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -21,6 +21,7 @@ def taker(monkeypatch: pytest.MonkeyPatch) -> type[Taker]:
         return Taker
 
     monkeypatch.setattr(stream, "opener", open_it)
-    monkeypatch.setattr(stream, "check", lambda target: None)
+    for module in (stream, logger):
+        monkeypatch.setattr(module, "check", lambda target: None)
     Taker.taken, Taker.fail_at, Taker.closed = [], None, 0
     return Taker

@@ -23,6 +23,7 @@ def from_tensorboard(folder: Path) -> tuple[Kept, Kept, Kept]:
     texts = {
         tag: _once((e.step, e.tensor_proto.string_val[0].decode()) for e in found.Tensors(tag))
         for tag in tags["tensors"]
+        if not tag.startswith("_hparams_")
     }
     return scalars, counts, texts
 
@@ -33,6 +34,17 @@ def times_from_tensorboard(folder: Path, tag: str) -> dict[int, float]:
 
     found = EventAccumulator(str(folder), size_guidance={"scalars": 0}).Reload()
     return {event.step: event.wall_time for event in found.Scalars(tag)}
+
+
+def hparams_from_tensorboard(folder: Path) -> dict[str, Any]:
+    """What the table of hyper-parameters shows of a run."""
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+    from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
+
+    found = EventAccumulator(str(folder)).Reload()
+    content = found.SummaryMetadata("_hparams_/session_start_info").plugin_data.content
+    hparams = HParamsPluginData.FromString(content).session_start_info.hparams
+    return {name: getattr(value, value.WhichOneof("kind")) for name, value in hparams.items()}
 
 
 def from_wandb(folder: Path) -> tuple[list[dict[str, str]], list[Any]]:
@@ -58,9 +70,11 @@ def from_trackio(folder: Path, project: str) -> tuple[list[tuple[str, int, str, 
 
     database = sqlite3.connect(folder / f"{project}.db")
     try:
-        rows = database.execute("SELECT run_name, step, timestamp, metrics FROM metrics ORDER BY id").fetchall()
+        rows = database.execute(
+            "SELECT run_name, step, timestamp, CAST(metrics AS TEXT) FROM metrics ORDER BY id"
+        ).fetchall()
         alerts = database.execute("SELECT title, text, level, step FROM alerts ORDER BY id").fetchall()
-        configs = database.execute("SELECT run_name, config FROM configs").fetchall()
+        configs = database.execute("SELECT run_name, CAST(config AS TEXT) FROM configs").fetchall()
     finally:
         database.close()
     return rows, alerts, configs

@@ -14,7 +14,7 @@ from pairlens.record.run import log_event
 pytest.importorskip("tensorboard", reason="tensorboard is not installed")
 
 from growing import HISTOGRAMS, STATISTICS, Growing, rows_of
-from reading import from_tensorboard, times_from_tensorboard
+from reading import from_tensorboard, hparams_from_tensorboard, times_from_tensorboard
 
 HERE = Target("tensorboard")
 
@@ -44,7 +44,9 @@ def test_what_tensorboard_reads_is_what_the_tables_hold(tmp_path: Path) -> None:
         assert edges == np.linspace(-1, 1, 65)[1:].tolist()
     assert texts["events/begun"][0].endswith(": at step 0")
     assert json.loads(texts["config"][0])["lr"] == 0.06
-    assert "_hparams_/session_start_info" not in texts  # TensorBoard keeps it apart
+    hparams = hparams_from_tensorboard(run.folder / "tensorboard")
+    assert hparams.items() >= {"lr": 0.06, "recipe": "moco_v2", "crop": "[0.2, 1.0]", "flip": True}.items()
+    assert "weights" not in hparams
 
 
 def test_points_bear_the_time_of_their_step_and_not_that_of_sending(tmp_path: Path) -> None:

@@ -33,7 +33,9 @@ def logged(
     """
     over = threading.Event()
     threads = [
-        threading.Thread(target=_log, args=(folder, target, everything, say, every, over), daemon=True)
+        threading.Thread(
+            target=_log, args=(folder, target, everything, say, every, over), name=f"log {target.name}", daemon=True
+        )
         for target in targets
     ]
     for thread in threads:
