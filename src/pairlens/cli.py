@@ -18,6 +18,7 @@ pairlens: contrastive pretraining on images that shows its positive and negative
   pairlens evaluate RUN     kNN and linear accuracy against two baselines, and the run's report
   pairlens probe WHAT...    what any encoder is blind to and what it keeps: a run's, timm's, torchvision's, or a file
   pairlens invert WHAT...   images made anew from an encoder's features: what it keeps of them before and after its head
+  pairlens map WHAT...      images as points where an encoder places them, over its training: neighbours, clusters, copies
   pairlens shift WHAT...    whether weak and strong augmentation move images to other classes, in an encoder's features
   pairlens report RUN...    one self-contained page about one run, or several compared
   pairlens study SOURCE     a paper's table in miniature: every arm trained, measured and set beside the paper's figures
@@ -56,10 +57,31 @@ def run(argv: list[str]) -> int:
 
 def _command(name: str) -> Callable[[list[str]], int]:
     """The function of a command; torch is imported only now, so that help and mistakes answer at once."""
-    names = ("inspect", "train", "recipes", "resume", "evaluate", "probe", "invert", "shift", "report", "study", "data")
+    names = (
+        "inspect",
+        "train",
+        "recipes",
+        "resume",
+        "evaluate",
+        "probe",
+        "invert",
+        "map",
+        "shift",
+        "report",
+        "study",
+        "data",
+    )
     if name not in names:
         raise InputError(f"there is no command {name!r}; use one of {', '.join(names)}")
-    from pairlens import commands, inspect_command, invert_command, probe_command, shift_command, study_command
+    from pairlens import (
+        commands,
+        inspect_command,
+        invert_command,
+        map_command,
+        probe_command,
+        shift_command,
+        study_command,
+    )
 
     functions = (
         inspect_command.inspect,
@@ -69,6 +91,7 @@ def _command(name: str) -> Callable[[list[str]], int]:
         commands.evaluate,
         probe_command.probe,
         invert_command.invert,
+        map_command.map_images,
         shift_command.shift,
         commands.report,
         study_command.study,
