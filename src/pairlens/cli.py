@@ -18,7 +18,7 @@ pairlens: contrastive pretraining on images that shows its positive and negative
   pairlens evaluate RUN     kNN and linear accuracy against two baselines, and the run's report
   pairlens probe WHAT...    what any encoder is blind to and what it keeps: a run's, timm's, torchvision's, or a file
   pairlens invert WHAT...   images made anew from an encoder's features: what it keeps of them before and after its head
-  pairlens map WHAT...      images as points where an encoder places them, over its training: neighbours, clusters, copies
+  pairlens map WHAT...      images as points where an encoder places them, over its training, with neighbours and copies
   pairlens shift WHAT...    whether weak and strong augmentation move images to other classes, in an encoder's features
   pairlens report RUN...    one self-contained page about one run, or several compared
   pairlens study SOURCE     a paper's table in miniature: every arm trained, measured and set beside the paper's figures

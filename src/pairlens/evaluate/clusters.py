@@ -26,10 +26,14 @@ class Agreement:
 
 
 def cluster(features: Float[Tensor, "N D"], number: int, seed: int) -> Int64[np.ndarray, "N"]:
-    """k-means of unit features, the best of four beginnings; the largest cluster is 0."""
+    """k-means of unit features, the best of four beginnings; the largest cluster is 0.
+
+    Where fewer features than clusters are different, there are as many clusters as these.
+    """
     from sklearn.cluster import KMeans
 
     unit = F.normalize(features.float(), dim=1).cpu().numpy()
+    number = min(number, len(np.unique(unit, axis=0)))
     made = KMeans(number, n_init=4, random_state=seed).fit_predict(unit)
     order = np.argsort(-np.bincount(made, minlength=number), kind="stable")
     place = np.empty(number, np.int64)
@@ -50,10 +54,10 @@ def number_of_clusters(features: Float[Tensor, "N D"], labels: Int64[np.ndarray,
     some = features[:JUDGED]
     unit = F.normalize(some.float(), dim=1).cpu().numpy()
     scores = {}
-    for number in range(2, min(MOST, len(some) - 1) + 1):
+    different = len(np.unique(unit, axis=0))
+    for number in range(2, min(MOST, len(some) - 1, different) + 1):
         made = cluster(some, number, seed)
-        if len(np.unique(made)) > 1:
-            scores[number] = silhouette_score(unit, made)
+        scores[number] = silhouette_score(unit, made)
     return max(scores, key=lambda number: scores[number], default=1)
 
 

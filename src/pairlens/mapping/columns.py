@@ -113,7 +113,7 @@ def _seen(thumbnails: UInt8[Tensor, "N 3 P P"]) -> list[Column]:
 
 def _folders(names: Sequence[str]) -> Kinds | None:
     """The files' folders, where there are at least two and fewer than images."""
-    parents = [str(PurePosixPath(name.replace("\\", "/")).parent) for name in names]
+    parents = [str(PurePosixPath(name).parent) for name in names]
     kinds, codes = np.unique(parents, return_inverse=True)
     if not 2 <= len(kinds) < len(names):
         return None

@@ -75,9 +75,9 @@ def _clusters(track: Track, look: Looking) -> str | None:
     made = int(track.clusters.max()) + 1
     same = None if look.labels is None else agreement(track.clusters, look.labels.numpy())
     if same is None:
-        sizes = np.bincount(track.clusters)
+        sizes = np.bincount(track.clusters).tolist()
         return (
-            f"k-means finds {made} cluster{'s' * (made != 1)}, of {count(sizes.min())} to {count(sizes.max())} images."
+            f"k-means finds {made} cluster{'s' * (made != 1)}, of {count(min(sizes))} to {count(max(sizes))} images."
         )
     return (
         f"{made} clusters, which k-means finds without labels, agree with the labels to NMI {same.nmi:.2f} and ARI "
@@ -102,8 +102,9 @@ def _near(found: Found) -> str:
     else:
         text = f"No two of {searched} training images are near-duplicates in feature space"
     if copies.apart:
-        apart = len(copies.apart)
-        text += f"; {count(apart)} pair{'s' * (apart != 1)} of copies in pixels lie{'s' * (apart == 1)} apart in features"
+        one = len(copies.apart) == 1
+        lie = "pair of copies in pixels lies" if one else "pairs of copies in pixels lie"
+        text += f"; {count(len(copies.apart))} {lie} apart in features"
     return f"{text}."
 
 
