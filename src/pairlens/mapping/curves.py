@@ -15,7 +15,11 @@ def curves(track: Track) -> Html:
     made = [
         _curve(track, frames, [f.agreed for f in frames], "Neighbours of the same label", True),
         _curve(
-            track, frames, [f.clusters and f.clusters.nmi for f in frames], "Clusters agree with labels (NMI)", False
+            track,
+            frames,
+            [None if f.clusters is None else f.clusters.nmi for f in frames],
+            "Clusters agree with labels (NMI)",
+            False,
         ),
         _curve(track, frames, [f.kept for f in frames], "Neighbours that are those of the end", True),
         _curve(track, list(track.frames), [f.mean_cosine for f in track.frames], "Mean cosine of two images", False),

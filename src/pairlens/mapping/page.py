@@ -1,6 +1,6 @@
 """The page of a map: the findings, the map itself, how it came about, outliers, near-duplicates, and the method."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib.resources import files
 from pathlib import Path
 
@@ -77,7 +77,7 @@ def page(look: Looking, found: Sequence[Found]) -> str:
     return document(text, "map", header, sections, footer, styles, charts=False, script=scripts)
 
 
-def _each(found: Sequence[Found], draw) -> Html:
+def _each(found: Sequence[Found], draw: Callable[[Found], Html]) -> Html:
     """What is drawn for each encoder; of several the one is shown whose map is."""
     if len(found) == 1:
         return draw(found[0])

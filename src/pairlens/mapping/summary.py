@@ -76,9 +76,7 @@ def _clusters(track: Track, look: Looking) -> str | None:
     same = None if look.labels is None else agreement(track.clusters, look.labels.numpy())
     if same is None:
         sizes = np.bincount(track.clusters).tolist()
-        return (
-            f"k-means finds {made} cluster{'s' * (made != 1)}, of {count(min(sizes))} to {count(max(sizes))} images."
-        )
+        return f"k-means finds {made} cluster{'s' * (made != 1)}, of {count(min(sizes))} to {count(max(sizes))} images."
     return (
         f"{made} clusters, which k-means finds without labels, agree with the labels to NMI {same.nmi:.2f} and ARI "
         f"{same.ari:.2f} (1 is the same division; ARI 0 is chance)."
