@@ -295,7 +295,8 @@ def test_kill_minus_nine_in_mid_epoch_and_resume_equal_an_uninterrupted_run(sour
     assert run(["resume", str(one)]) == 0
     assert run(["train", source, *FLAGS, "--out", str(other)]) == 0
     assert_same_run(other, one)
-    assert [event["kind"] for event in Run.open(one).events] == ["begun", "resumed", "finished"]
+    events = [event["kind"] for event in Run.open(one).events]
+    assert [kind for kind in events if kind != "health"] == ["begun", "resumed", "finished"]
 
 
 def test_a_run_in_training_is_not_resumed_and_sigterm_gives_its_exit_code(

@@ -5,7 +5,8 @@ from itertools import pairwise
 
 import torch
 
-PHASES = ("data", "views", "forward", "backward", "rest")
+from pairlens.phases import PHASES
+
 Moment = float | torch.cuda.Event
 Laps = list[tuple[str, Moment]]
 

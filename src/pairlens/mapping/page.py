@@ -74,7 +74,7 @@ def page(look: Looking, found: Sequence[Found]) -> str:
         files("pairlens.mapping").joinpath(name).read_text(encoding="utf-8") for name in ("scatter.js", "map.js")
     )
     text = f"{title} and others" if several else title
-    return document(text, "map", header, sections, footer, styles, charts=False, script=scripts)
+    return document(text, "map", header, sections, footer, styles, charts=False, code=scripts)
 
 
 def _each(found: Sequence[Found], draw: Callable[[Found], Html]) -> Html:

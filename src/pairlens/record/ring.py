@@ -9,8 +9,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from pairlens.clock import PHASES, Laps, seconds
+from pairlens.clock import Laps, seconds
 from pairlens.pairs import Comparison
+from pairlens.phases import PHASES
 from pairlens.record.observers import BINS, histograms, scalars
 from pairlens.record.table import Table, rows_before
 
@@ -19,7 +20,8 @@ TIMES = [(f"time_{phase}", "<f4") for phase in PHASES]
 SPACE_COLUMNS = (
     "loss", "accuracy", "positive_mean", "positive_variance", "negative_mean", "negative_variance",
     "positive_exp", "negative_exp", "raw_positive_mean", "raw_positive_variance", "raw_negative_mean",
-    "raw_negative_variance", "alignment", "uniformity", "feature_std",
+    "raw_negative_variance", "alignment", "uniformity", "feature_std", "effective_rank", "effective_negatives",
+    "negatives_above", "batch_negative_mean",
 )  # fmt: skip
 HISTOGRAMS = ("positive", "negative", "raw_positive", "raw_negative")
 

@@ -1,6 +1,10 @@
 """A table of fixed-size rows in one `.npy` file that grows while it is read, and survives a kill at any moment."""
 
+import ast
 import os
+import re
+from bisect import bisect_left
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +13,9 @@ from pairlens.errors import InputError
 from pairlens.record.disk import writing
 
 HEADER = 4096  # bytes; wide enough for some hundred columns, and a multiple of 64 as the format asks
+_OURS = re.compile(
+    rb"\x93NUMPY\x01\x00..\{'descr': (?P<descr>.*), 'fortran_order': False, 'shape': \((?P<rows>\d+),\)\} *\n$", re.S
+)
 
 
 class Table:
@@ -26,7 +33,7 @@ class Table:
             InputError: the file that is there is damaged, or the disk cannot be written.
         """
         self.path, self.dtype = path, np.dtype(dtype)
-        found = _mapped(path)
+        found = mapped(path)
         if found is not None:
             if found.dtype != self.dtype:
                 raise InputError(
@@ -78,7 +85,7 @@ def read(path: Path) -> np.ndarray:
     Raises:
         InputError: the file is damaged.
     """
-    found = _mapped(path)
+    found = mapped(path)
     return np.empty(0) if found is None else np.array(found)
 
 
@@ -88,23 +95,57 @@ def rows_before(path: Path, step: int) -> int:
     Raises:
         InputError: the file is damaged.
     """
-    found = _mapped(path)
+    found = mapped(path)
     if found is None or "step" not in (found.dtype.names or ()):
         return 0
     return int((found["step"] < step).sum())
 
 
-def _mapped(path: Path) -> np.ndarray | None:
-    """The counted rows, mapped; None where there is no file, or an empty one."""
+def rows_from(path: Path, step: int, most: int) -> np.ndarray:
+    """The rows of a table with a rising column `step` from a step on, at most so many, as a copy.
+
+    It touches no other rows, so that a long table is cheap to follow. Empty where there is no table, or none of them.
+
+    Raises:
+        InputError: the file is damaged.
+    """
+    found = mapped(path)
+    if found is None or "step" not in (found.dtype.names or ()):
+        return np.empty(0)
+    first = bisect_left(found["step"], step)
+    return np.array(found[first : first + most])
+
+
+def mapped(path: Path) -> np.ndarray | None:
+    """The counted rows, mapped and not read; None where there is no file, or an empty one.
+
+    Keep it no longer than it takes to read some rows: what a file loses meanwhile cannot be read any more.
+
+    Raises:
+        InputError: the file is damaged.
+    """
     if not path.exists() or path.stat().st_size == 0:
         return None
     try:
-        return np.load(path, mmap_mode="r", allow_pickle=False)
+        with open(path, "rb") as file:
+            ours = _OURS.match(file.read(HEADER))
+        if ours is None:
+            return np.load(path, mmap_mode="r", allow_pickle=False)
+        shape = (int(ours["rows"]),)
+        if not shape[0]:
+            return np.empty(0, _layout(ours["descr"]))
+        return np.memmap(str(path), _layout(ours["descr"]), "r", HEADER, shape)
     except Exception as error:  # a broken header ends in half a dozen kinds
         raise InputError(
             f"the table {path} is damaged or cannot be read ({type(error).__name__}); delete it, and only the report "
             "misses what it held"
         ) from error
+
+
+@lru_cache(maxsize=64)
+def _layout(descr: bytes) -> np.dtype:
+    """What a header says of the columns; the tables of many runs say the same, and reading it anew takes a while."""
+    return np.lib.format.descr_to_dtype(ast.literal_eval(descr.decode("latin1")))
 
 
 def _header(dtype: np.dtype, rows: int) -> bytes:

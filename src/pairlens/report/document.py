@@ -41,7 +41,7 @@ def document(
     css: str = "",
     *,
     charts: bool = True,
-    script: str = "",
+    code: str = "",
 ) -> str:
     """The whole page as text.
 
@@ -53,21 +53,21 @@ def document(
         footer: stands behind them.
         css: rules beside those of all pages.
         charts: whether there are any; a page without them is 4 MB smaller.
-        script: runs after those of all pages.
+        code: a script that runs after those of all pages.
     """
     first = _asset("theme.js")
-    later = [*([get_plotlyjs()] if charts else []), _asset("page.js"), *([script] if script else [])]
+    later = [*([get_plotlyjs()] if charts else []), _asset("page.js"), *([code] if code else [])]
     head = tag(
         "head",
         {},
         tag("meta", {"charset": "utf-8"}),
-        tag("meta", {"http-equiv": "Content-Security-Policy", "content": _policy([first, *later])}),
+        tag("meta", {"http-equiv": "Content-Security-Policy", "content": policy([first, *later])}),
         tag("meta", {"name": "viewport", "content": "width=device-width, initial-scale=1"}),
         tag("meta", {"name": "color-scheme", "content": "light dark"}),
         tag("title", {}, f"{shorten(title, 80)} \u00b7 pairlens"),
-        tag("link", {"rel": "icon", "href": _icon()}),
+        tag("link", {"rel": "icon", "href": icon()}),
         tag("style", {}, Html(theme.style_css() + _asset("page.css") + css)),
-        _script(first),
+        script(first),
     )
     body = tag(
         "body",
@@ -76,7 +76,7 @@ def document(
         _navigation(sections),
         tag("main", {"id": "main"}, header, *(_section(s) for s in sections), footer),
         data_json(theme.dark_colors(), {"id": "dark-colors"}),
-        *(_script(one) for one in later),
+        *(script(one) for one in later),
     )
     return f'<!doctype html>\n<html lang="en">{head}{body}</html>\n'
 
@@ -163,18 +163,26 @@ def _asset(name: str) -> str:
     return files("pairlens.report").joinpath(name).read_text(encoding="utf-8")
 
 
-def _script(code: str) -> Html:
+def script(code: str) -> Html:
+    """Code as it runs: only ours."""
     return Html(f"<script>{code}</script>")
 
 
-def _policy(scripts: Sequence[str]) -> str:
-    """Only these very scripts may run, and nothing may be fetched: escaping is the first wall, this is the second."""
+def policy(scripts: Sequence[str], connect: str = "'none'") -> str:
+    """Only these very scripts may run, and nothing may be fetched: escaping is the first wall, this is the second.
+
+    `connect` says whom scripts may ask for more: a live page its own server.
+    """
     sums = (base64.b64encode(hashlib.sha256(code.encode()).digest()).decode() for code in scripts)
     allowed = " ".join(f"'sha256-{s}'" for s in sums)
-    return f"default-src 'none'; script-src {allowed}; style-src 'unsafe-inline'; img-src data: blob:; base-uri 'none'"
+    return (
+        f"default-src 'none'; script-src {allowed}; style-src 'unsafe-inline'; img-src data: blob:; "
+        f"connect-src {connect}; base-uri 'none'"
+    )
 
 
-def _icon() -> str:
+def icon() -> str:
+    """The icon of our pages, as a data URI."""
     drawing = (
         "<svg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 16 16'>"
         f"<circle cx='6' cy='8' r='5' fill='{theme.POSITIVE}'/>"

@@ -26,9 +26,13 @@ class Curve:
 
 
 def thin(step: Num[np.ndarray, "N"], value: Num[np.ndarray, "N"], points: int = POINTS) -> Curve:
-    """Block means of a curve, with its extremes; values that are no numbers are left out of them and listed."""
+    """At most `points` block means of a curve, with its extremes."""
+    return thinned(step, value, blocks(len(value), points))
+
+
+def thinned(step: Num[np.ndarray, "N"], value: Num[np.ndarray, "N"], edges: Int[np.ndarray, "M"]) -> Curve:
+    """A curve in blocks that begin at `edges`; values that are no numbers are left out of them and listed."""
     value = np.asarray(value, np.float64)
-    edges = blocks(len(value), points)
     if not len(edges):
         empty = np.zeros(0)
         return Curve(empty, empty, empty, empty, np.zeros(0, np.int64))
