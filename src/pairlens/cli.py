@@ -20,6 +20,7 @@ pairlens: contrastive pretraining on images that shows its positive and negative
   pairlens evaluate RUN     kNN and linear accuracy against two baselines, and the run's report
   pairlens probe WHAT...    what any encoder is blind to and what it keeps: a run's, timm's, torchvision's, or a file
   pairlens invert WHAT...   images made anew from an encoder's features: what it keeps of them before and after its head
+  pairlens map WHAT...      images as points where an encoder places them, over its training, with neighbours and copies
   pairlens shift WHAT...    whether weak and strong augmentation move images to other classes, in an encoder's features
   pairlens doctor RUN...    whether a run is healthy, while it goes on or afterwards; if not, why and what to change
   pairlens landscape RUN    the loss along its gradient, from the start over the checkpoints that a run keeps
@@ -71,6 +72,7 @@ COMMANDS = {
     "landscape": "landscape_command.landscape",
     "probe": "probe_command.probe",
     "invert": "invert_command.invert",
+    "map": "map_command.map_images",
     "shift": "shift_command.shift",
     "report": "commands.report",
     "figures": "figures_command.figures",

@@ -10,6 +10,7 @@ from tyro.conf import OmitArgPrefixes, Positional, PositionalMetavarFromFieldNam
 from pairlens.console import Console
 from pairlens.environment import apply
 from pairlens.errors import InputError
+from pairlens.evaluate.embedding import MISSING, can_draw
 from pairlens.flags import registry
 from pairlens.opened import open_encoder
 from pairlens.place import find_place
@@ -17,7 +18,7 @@ from pairlens.record.run import write_json
 from pairlens.report.document import check_output, check_record, write_page
 from pairlens.settings import Machine
 from pairlens.shift.page import page
-from pairlens.shift.whole import MISSING, Asked, can_draw, measure_shift, record, sentences
+from pairlens.shift.whole import Asked, measure_shift, record, sentences
 from pairlens.shown import check_seed, open_images, short_names
 from pairlens.words import timestamp
 

@@ -1,15 +1,27 @@
-"""Encoders as users name them, and the images that they are shown."""
+"""Encoders as users name them, and the images that they are shown.
+
+N images.
+"""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
-from pairlens.data.images import Source
+import torch
+from jaxtyping import Int64
+from torch import Tensor
+
+from pairlens.data.images import ImageSet, Source
+from pairlens.data.photographs import Photographs
 from pairlens.data.sources import open_source
 from pairlens.errors import InputError
 from pairlens.opened import Opened
 from pairlens.record.run import Run
 from pairlens.reopen import open_run_source
 from pairlens.report.text import unique_names
+
+CHUNK = 64
+"""Images that are decoded at a time."""
 
 
 def short_names(what: Sequence[str]) -> list[str]:
@@ -66,6 +78,20 @@ def open_images(
         sources = " and ".join(dict.fromkeys(str(run.call["source"]) for run in runs))
         raise InputError(f"the runs were trained on different images ({sources}); name some for all of them with --on")
     return open_run_source(runs[0], say, progress)
+
+
+def copied(
+    images: ImageSet, index: Int64[Tensor, "N"], progress: Callable[[int, int], None] = lambda done, total: None
+) -> ImageSet:
+    """Some images, their pixels in memory, for those that are looked at many times; without stylised copies."""
+    rows = replace(images, styles=None).rows(index)
+    if not isinstance(images.pixels, Photographs):
+        return rows
+    pixels = []
+    for some in index.split(CHUNK):
+        pixels.append(images.pixels[some])
+        progress(sum(map(len, pixels)), len(index))
+    return replace(rows, pixels=torch.cat(pixels))
 
 
 def _images(run: Run) -> tuple[str, ...]:

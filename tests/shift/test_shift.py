@@ -10,8 +10,8 @@ from reader import reading, undrawn
 from safetensors.torch import save_file
 
 from pairlens.cli import run as cli
+from pairlens.evaluate.embedding import can_draw
 from pairlens.nets.encoders import make_encoder
-from pairlens.shift import whole
 from pairlens.shown import short_names
 
 
@@ -72,7 +72,7 @@ def test_without_scikit_learn_the_figures_are_there(
     images: Path, weights: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(__import__("sys").modules, "sklearn.manifold", None)
-    assert not whole.can_draw()
+    assert not can_draw()
     output = tmp_path / "shift.html"
     assert cli(arguments(images, weights, output)) == 0
     assert "t-SNE needs scikit-learn" in capsys.readouterr().out

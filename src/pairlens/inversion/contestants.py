@@ -1,17 +1,16 @@
 """Which features are inverted: those of each encoder at several depths, and the references beside them."""
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-import torch
-from torch import Tensor, nn
+from torch import nn
 
 from pairlens.errors import InputError
 from pairlens.evaluate.inversion import Features, features_of, pixels
 from pairlens.nets.heads import hidden_layers
 from pairlens.opened import Opened, untrained_like
+from pairlens.record.parts import digest_of
 
 Target = Literal["h", "hidden", "z"]
 TARGETS: tuple[Target, ...] = get_args(Target)
@@ -113,17 +112,10 @@ def _head(opened: Opened, name: str, space: str | None, *, needed: bool) -> nn.M
 
 
 def _contestant(opened: Opened, name: str, depth: str, encoder: nn.Module, head: nn.Module | None) -> Contestant:
-    digest = hashlib.sha256(f"{depth} {opened.size}".encode())
     tensors = {
         **encoder.state_dict(),
         **({} if head is None else {f"head.{k}": v for k, v in head.state_dict().items()}),
     }
-    for key, value in {**tensors, "mean": opened.mean, "std": opened.std}.items():
-        digest.update(key.encode())
-        digest.update(_bytes(value))
+    digest = digest_of(f"{depth} {opened.size}", {**tensors, "mean": opened.mean, "std": opened.std})
     features = features_of(encoder, head, opened.mean, opened.std)
-    return Contestant(name, depth, features, opened.size, digest.hexdigest())
-
-
-def _bytes(value: Tensor) -> bytes:
-    return value.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes()
+    return Contestant(name, depth, features, opened.size, digest)

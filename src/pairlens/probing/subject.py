@@ -8,17 +8,15 @@ from dataclasses import dataclass, replace
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Int64
 from torch import Tensor
 
 from pairlens.data.images import ImageSet
-from pairlens.data.photographs import Photographs
 from pairlens.data.styles import mix_spectra
 from pairlens.errors import InputError
 from pairlens.evaluate.parts import Part, whole
 from pairlens.opened import Opened, open_encoder
 from pairlens.place import Place
-from pairlens.shown import open_images, short_names
+from pairlens.shown import copied, open_images, short_names
 
 MOST, LEAST = 1600, 320
 """Images that are looked at by default: so many of up to 64 px on a CPU, as few of large ones, which take longer."""
@@ -93,7 +91,7 @@ def open_subject(
     if images is not None and images > len(shown):
         say(f"{source.name} holds {len(shown):,} {which} images; all of them are looked at")
     index = torch.randperm(len(shown), generator=torch.Generator().manual_seed(seed))[:count]
-    part = whole(with_textures(_copied(shown, index, progress)))
+    part = whole(with_textures(copied(shown, index, progress)))
     return Subject(tuple(made), tuple(short_names(what)), source.name, which, part, seed)
 
 
@@ -119,15 +117,3 @@ def with_textures(images: ImageSet) -> ImageSet:
         for style in styles.tolist()
     ]
     return replace(images, styles=torch.stack(copies))
-
-
-def _copied(images: ImageSet, index: Int64[Tensor, "N"], progress: Progress) -> ImageSet:
-    """Some images, their pixels in memory: each is altered some forty times."""
-    rows = replace(images, styles=None).rows(index)
-    if not isinstance(images.pixels, Photographs):
-        return rows
-    pixels = []
-    for some in index.split(CHUNK):
-        pixels.append(images.pixels[some])
-        progress(sum(map(len, pixels)), len(index))
-    return replace(rows, pixels=torch.cat(pixels))

@@ -32,7 +32,17 @@ class Section:
     content: Html
 
 
-def document(title: str, what: str, header: Html, sections: Sequence[Section], footer: Html, css: str = "") -> str:
+def document(
+    title: str,
+    what: str,
+    header: Html,
+    sections: Sequence[Section],
+    footer: Html,
+    css: str = "",
+    *,
+    charts: bool = True,
+    code: str = "",
+) -> str:
     """The whole page as text.
 
     Args:
@@ -42,13 +52,16 @@ def document(title: str, what: str, header: Html, sections: Sequence[Section], f
         sections: in their order.
         footer: stands behind them.
         css: rules beside those of all pages.
+        charts: whether there are any; a page without them is 4 MB smaller.
+        code: a script that runs after those of all pages.
     """
-    first, plotly, last = _asset("theme.js"), get_plotlyjs(), _asset("page.js")
+    first = _asset("theme.js")
+    later = [*([get_plotlyjs()] if charts else []), _asset("page.js"), *([code] if code else [])]
     head = tag(
         "head",
         {},
         tag("meta", {"charset": "utf-8"}),
-        tag("meta", {"http-equiv": "Content-Security-Policy", "content": policy([first, plotly, last])}),
+        tag("meta", {"http-equiv": "Content-Security-Policy", "content": policy([first, *later])}),
         tag("meta", {"name": "viewport", "content": "width=device-width, initial-scale=1"}),
         tag("meta", {"name": "color-scheme", "content": "light dark"}),
         tag("title", {}, f"{shorten(title, 80)} \u00b7 pairlens"),
@@ -63,8 +76,7 @@ def document(title: str, what: str, header: Html, sections: Sequence[Section], f
         _navigation(sections),
         tag("main", {"id": "main"}, header, *(_section(s) for s in sections), footer),
         data_json(theme.dark_colors(), {"id": "dark-colors"}),
-        script(plotly),
-        script(last),
+        *(script(one) for one in later),
     )
     return f'<!doctype html>\n<html lang="en">{head}{body}</html>\n'
 

@@ -7,12 +7,13 @@ from pathlib import Path
 import plotly.graph_objects as go
 
 import pairlens
+from pairlens.evaluate.embedding import MISSING
 from pairlens.intervals import Estimate
 from pairlens.report.document import Section, document
 from pairlens.report.html import Html, chart, join, notice, prose, scrolling, tag, user
 from pairlens.report.text import clean, count, plot_text
 from pairlens.report.theme import NEGATIVE, POSITIVE, figure, run_style
-from pairlens.shift.whole import MEASURES, MISSING, Asked, Shift, sentences
+from pairlens.shift.whole import MEASURES, Asked, Shift, sentences
 
 NAMES = {
     "ratio": "between / within",

@@ -9,11 +9,11 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float
 from torch import Tensor
 
 from pairlens.data.images import Source
 from pairlens.errors import InputError
+from pairlens.evaluate.embedding import t_sne
 from pairlens.evaluate.features import encode
 from pairlens.evaluate.label_shift import Chosen, Separation, augmented, choose, separation, strengths
 from pairlens.intervals import Estimate, interval
@@ -21,8 +21,6 @@ from pairlens.opened import Opened
 from pairlens.report.text import percent
 
 MEASURES = tuple(field.name for field in fields(Separation))
-
-MISSING = "t-SNE needs scikit-learn, which is missing; run `pip install scikit-learn`."
 
 
 @dataclass(frozen=True)
@@ -96,24 +94,6 @@ def measure_shift(
             progress(asked.draws + done + 1, total)
     names = tuple(images.names[i] for i in first[0].index.tolist())
     return Shift(name, first[0], names, measured, placed)
-
-
-def can_draw() -> bool:
-    """Whether scikit-learn, which makes the picture, is there."""
-    try:
-        import sklearn.manifold  # noqa: F401
-    except ImportError:
-        return False
-    return True
-
-
-def t_sne(features: Float[Tensor, "N D"], seed: int) -> np.ndarray:
-    """t-SNE of the features in the plane (van der Maaten & Hinton, 2008), from their principal axes."""
-    from sklearn.manifold import TSNE
-
-    perplexity = min(30.0, (len(features) - 1) / 3)
-    made = TSNE(2, perplexity=perplexity, init="pca", random_state=seed, n_jobs=1)
-    return made.fit_transform(features.cpu().double().numpy()).astype(np.float32)
 
 
 def sentences(found: Sequence[Shift]) -> list[str]:
