@@ -107,6 +107,10 @@ def test_a_resumed_run_is_told_anew(tmp_path: Path) -> None:
     Table(tmp_path / "a" / "statistics.npy", dtype, rows=600).close()
     fresh = seen.answer({"curves": [[run, "statistics/loss", told["cursor"]]]})["curves"][0]
     assert (fresh["from"], len(numbers(fresh["mean"]))) == (0, 300)
+    table = Table(tmp_path / "a" / "statistics.npy", dtype)
+    table.append(np.zeros(40, dtype))  # as many rows as before, but others
+    table.close()
+    assert seen.answer({"curves": [[run, "statistics/loss", told["cursor"]]]})["curves"][0]["from"] == 0
     log_event(tmp_path / "a", "resumed", "at step 600")
     assert seen.answer({"curves": [[run, "statistics/loss", fresh["cursor"]]]})["curves"][0]["from"] == 0
 
