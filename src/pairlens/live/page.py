@@ -101,7 +101,7 @@ def _runs() -> Html:
         {
             "type": "search",
             "id": "filter",
-            "placeholder": "Filter by name, recipe or any setting",
+            "placeholder": "Filter by name or any setting",
             "aria-label": "Filter the runs by name, recipe or any setting",
             "aria-keyshortcuts": "/",
             "autocomplete": "off",

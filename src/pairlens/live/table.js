@@ -96,7 +96,7 @@ function fillRow(id) {
   set(p.row, "data-state", run.state);
   set(p.dot, "data-state", run.state);
   put(p.state, given.states[run.state]);
-  const epochs = known(run.epochs) ? ` of ${number(run.epochs)}` : "";
+  const epochs = known(run.epochs) ? ` of ${Number.isInteger(run.epochs) ? thousands(run.epochs) : number(run.epochs)}` : "";
   put(p.epoch, known(run.epoch) ? `epoch ${run.epoch.toFixed(1)}${epochs}` : `step ${thousands(run.step)}`);
   set(p.epoch, "title", `step ${thousands(run.step)} of ${thousands(run.steps)}`);
   p.bar.style.width = `${Math.min(100, (100 * run.step) / (run.steps || Infinity)).toFixed(2)}%`;
