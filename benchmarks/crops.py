@@ -19,8 +19,8 @@ from datetime import date
 from functools import partial
 from pathlib import Path
 
+import crops_cost
 import located
-import overhead
 from crops_page import draw, overhead_section, scenes_section
 
 from pairlens.console import Console
@@ -119,8 +119,8 @@ def finished(study: Study, setting: Setting) -> dict[str, list[Run]]:
 def time_it(path: Path, place: Place, rounds: int, console: Console) -> None:
     """Measure the overhead, case by case, print it, and keep it with the date and the machine."""
     costs = []
-    for case in overhead.CASES:
-        cost = overhead.measure(case, place, rounds, partial(console.advance, case.name))
+    for case in crops_cost.CASES:
+        cost = crops_cost.measure(case, place, rounds, partial(console.advance, case.name))
         costs.append(cost)
         console.say(f"{case.name}: {cost.schedule}, ContrastiveCrop adds {cost.share:.2%} of the training's time")
     found = {"date": date.today().isoformat(), "rounds": rounds, "environment": describe(place)}

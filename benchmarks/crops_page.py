@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import crops_cost
 import located
-import overhead
 from drawing import INK, MUTED, Chart, Line, figure
 from located import Sight, Trace
 
@@ -125,14 +125,14 @@ def draw(found: Found) -> str:
 
 def overhead_section(timed: Mapping[str, Any]) -> str:
     """What ContrastiveCrop costs at the paper's schedules."""
-    costs = [overhead.Cost(**cost) for cost in timed["costs"]]
+    costs = [crops_cost.Cost(**cost) for cost in timed["costs"]]
     parts = [
         "## Overhead at the paper's schedules",
         f"Measured on {timed['date']}: medians of {timed['rounds']} rounds, everything in turns. Finding boxes is one "
         "inference pass over the un-augmented images; added is what it takes as often as the paper does it, and what "
         "drawing crops about boxes takes beyond drawing them anywhere, in the epochs that have boxes, as shares of the "
         "time of all steps. Images are in memory already, and nothing is recorded.",
-        "\n".join(overhead.table(costs)),
+        "\n".join(crops_cost.table(costs)),
         environment(timed["environment"]),
     ]
     return "\n\n".join(parts) + "\n"

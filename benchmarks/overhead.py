@@ -1,181 +1,168 @@
-"""What ContrastiveCrop costs: finding boxes, and drawing crops about them, against the training around it."""
+"""What recording costs at its defaults: statistics, histograms and samples of every step, looks at held-out views.
 
+    python benchmarks/overhead.py [--encoders resnet18] [--recipes moco_v2 simclr] [--output benchmarks/overhead.md]
+
+Steps with the recorder and without it are taken in turns, in one process, on images in memory. Reported are the share
+of a step's time inside the recorder, as each run records it of itself (`time_record`) and its report prints it; the
+ratio of the two kinds of steps, which is noisier; and a look of the gauge, times as many looks as a training of 200
+epochs of 50 000 images has. Processor time on a CPU, wall time elsewhere.
+"""
+
+import argparse
 import statistics
 import tempfile
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 
 import torch
 
 from pairlens.assemble import assemble, resolve
-from pairlens.data.images import ImageSet
 from pairlens.data.scenes import make_scenes
-from pairlens.draw import Draw
-from pairlens.hooks import Localiser
-from pairlens.place import Place
+from pairlens.environment import apply, describe
+from pairlens.gauge import Gauge, looks
+from pairlens.place import find_place
 from pairlens.recipes import find_recipe
-from pairlens.settings import Network, Optimisation
-from pairlens.train import Training, fit
-from pairlens.views.boxes import Boxes
+from pairlens.record.recorder import Recorder
+from pairlens.record.table import read
+from pairlens.report.read import step_seconds
+from pairlens.settings import Machine, Network, Optimisation
+from pairlens.train import Observer, Training, fit
 
-
-@dataclass(frozen=True)
-class Case:
-    """A training of the paper's, and how it is measured here."""
-
-    name: str
-    recipe: str
-    epochs: int  # of the paper
-    side: int  # of the stored images, pixels
-    batch: int
-    images: int  # whose boxes are found at a time
-    encoder: str | None = None  # in place of the recipe's
-
-    @property
-    def refreshes(self) -> int:
-        """How often boxes are found in the paper's training."""
-        crops = find_recipe(self.recipe)().crops
-        return len(range(crops.box_start or 0, self.epochs, crops.box_every or 1))
-
-    @property
-    def about_boxes(self) -> int:
-        """Epochs of it whose crops fall about boxes."""
-        return self.epochs - (find_recipe(self.recipe)().crops.box_start or 0)
-
-
-CASES = (
-    Case("CIFAR-10, MoCo, ResNet-18", "cifar10.moco_v2", 500, 32, 128, 512),
-    Case("CIFAR-10, SimCLR, ResNet-18", "cifar10.simclr", 500, 32, 128, 512),
-    Case("CIFAR-10, BYOL, ResNet-18", "cifar10.byol", 500, 32, 128, 512),
-    Case("CIFAR-10, SimSiam, ResNet-18", "cifar10.simsiam", 500, 32, 128, 512),
-    Case("CIFAR-10, MoCo, resnet8w", "cifar10.moco_v2", 500, 32, 128, 2048, "resnet8w"),
-    Case("ImageNet, MoCo v2, ResNet-50", "imagenet.moco_v2", 100, 256, 32, 64),
-)
-"""The paper's two schedules. MoCo's steps are the cheapest, so its share is the greatest; so is a small encoder's."""
+IMAGES, EPOCHS = 50_000, 200
+"""The training whose looks are counted: CIFAR-10's usual one."""
 
 
 @dataclass(frozen=True)
 class Cost:
-    """Seconds an image, medians over the rounds, and what they come to."""
+    """What was found for one encoder and recipe."""
 
-    case: str
-    schedule: str
-    step: float  # of training with random crops
-    refresh: float  # of finding boxes once
-    random: float  # of drawing both rectangles anywhere
-    about: float  # of drawing both about boxes
-    share: float  # of the training's time that ContrastiveCrop adds, both together
-    sampling: float  # of it, what drawing adds
+    encoder: str
+    recipe: str
+    step: float  # seconds, without recording
+    recorded: float  # share of a recorded step's time inside the recorder
+    ratio: float  # recorded steps over others, median of the rounds
+    spread: tuple[float, float]  # its least and greatest
+    look: float  # seconds of one
+    looks: float  # share of the training's time
 
 
-def measure(case: Case, place: Place, rounds: int, tell: Callable[[int, int], None]) -> Cost:
-    """Time steps, a refresh by the training's own hook, and both samplers, in turns: a busy machine slows all alike.
+def main() -> None:
+    """Measure and print, and write the table where it is asked for."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--encoders", nargs="+", default=["resnet18", "resnet8w"])
+    parser.add_argument("--recipes", nargs="+", default=["moco_v2", "simclr"])
+    parser.add_argument("--batch", type=int, default=128)
+    parser.add_argument("--threads", type=int, default=None)
+    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--steps", type=int, default=10, help="steps of a round")
+    parser.add_argument("--device", default=None)
+    parser.add_argument("--output", type=Path, default=None, help="a Markdown file")
+    given = parser.parse_args()
+    place = find_place(Machine(device=given.device, threads=given.threads))
+    apply(place)
+    costs = []
+    for encoder in given.encoders:
+        for recipe in given.recipes:
+            costs.append(measure(encoder, recipe, given))
+            print(row(costs[-1]), flush=True)
+    if given.output is not None:
+        given.output.write_text("\n".join(page(costs, given, describe(place))) + "\n", encoding="utf-8")
 
-    Processor time on a CPU, wall time elsewhere. Images are in memory already.
-    """
-    images = pictures(case)
-    recipe = find_recipe(case.recipe)(
-        network=_with(find_recipe(case.recipe)().network, case.encoder),
-        optimisation=Optimisation(epochs=10_000, batch=case.batch),
+
+def measure(encoder: str, recipe: str, given: argparse.Namespace) -> Cost:
+    """Rounds of recorded steps and of others, in turns, and a look."""
+    place = find_place(Machine(device=given.device, threads=given.threads))
+    images = make_scenes(train=4096, test=16).train
+    made = find_recipe(recipe)(
+        network=Network(encoder=encoder), optimisation=Optimisation(epochs=10_000, batch=given.batch)
     )
-    crops = replace(recipe.crops, boxes="found").resolve(recipe.views.size or 32, 10_000)
-    t = assemble(resolve(recipe, images, place), images, place, seed=0)
-    boxes = Boxes.unknown(len(images))
-    samplers = {"random": recipe.crops.cropper(None), "about": crops.cropper(boxes)}
-    draws = {name: make(recipe.views.crop) for name, make in samplers.items()}
-    seconds: dict[str, list[float]] = {name: [] for name in ("step", "refresh", *draws)}
+    t = assemble(resolve(made, images, place), images, place, seed=0)
     with tempfile.TemporaryDirectory() as folder:
-        localiser = Localiser(Path(folder), images, crops, t, record=False, say=lambda text: None)
-        for number in range(rounds + 1):  # the first only warms up
-            seconds["step"].append(_steps(t, 2) / (2 * t.order.batch))
-            seconds["refresh"].append(_refresh(localiser, t, boxes) / len(images))
-            for name, sample in draws.items():
-                seconds[name].append(_draws(sample, images, t.order.batch))
-            tell(number, rounds)
-    step, refresh, random, about = (statistics.median(found[1:]) for found in seconds.values())
-    training = case.epochs * step
-    sampling = case.about_boxes * (about - random) / training
-    schedule = f"{case.epochs} epochs, {case.refreshes} refreshes"
-    return Cost(
-        case.name, schedule, step, refresh, random, about, case.refreshes * refresh / training + sampling, sampling
-    )
+        recorder = Recorder(Path(folder), ("z",), device=place.device, steps=t.steps, block=given.steps)
+        ratios, plain = [], []
+        for number in range(given.rounds + 1):  # the first only warms up
+            recorded, other = steps(t, [recorder], given.steps), steps(t, [], given.steps)
+            if number:
+                ratios.append(recorded / other)
+                plain.append(other / given.steps)
+        recorder.close()
+        table = read(Path(folder) / "statistics.npy")[given.steps :]
+        whole = step_seconds(table)
+        assert whole is not None
+        gauge = Gauge(Path(folder), t, ("z",))
+        gauge.at = frozenset({t.step})
+        gauge(t)  # warms up
+        began = now(t)
+        gauge(t)
+        look = now(t) - began
+    step = statistics.median(plain)
+    count = EPOCHS * (IMAGES // given.batch)
+    share = len(looks(count, given.batch, IMAGES)) * look / (count * step)
+    inside = float(table["time_record"].sum() / whole.sum())
+    return Cost(encoder, recipe, step, inside, statistics.median(ratios), (min(ratios), max(ratios)), look, share)
 
 
-def pictures(case: Case) -> ImageSet:
-    """Scenes at the size of the paper's images: what they show costs nothing."""
-    return make_scenes(size=case.side, train=case.images, test=1).train
-
-
-def _with(network: Network, encoder: str | None) -> Network:
-    return network if encoder is None else replace(network, encoder=encoder)
-
-
-def _steps(t: Training, count: int) -> float:
-    """Seconds of so many steps, nothing recorded; the first of a call draws an epoch's order and is not counted."""
-    end, spent = t.step + count + 1, _Timer(t)
+def steps(t: Training, observers: list[Observer], count: int) -> float:
+    """Seconds of so many steps; the first of a call draws an epoch's order and is not counted."""
+    end, began = t.step + count + 1, 0.0
 
     def hook(t: Training) -> None:
+        nonlocal began
         if t.step == end - count:
-            spent.start()
+            began = now(t)
         t.stop = t.step >= end
 
     t.stop = False
-    fit(t, hooks=[hook])
-    return spent.stop()
+    fit(t, observers, [hook])
+    return now(t) - began
 
 
-def _refresh(localiser: Localiser, t: Training, boxes: Boxes) -> float:
-    """Seconds of the hook that finds the boxes of all images."""
-    spent = _Timer(t)
-    t.boxes, localiser.at = boxes, {t.step}
-    spent.start()
-    localiser(t)
-    seconds = spent.stop()
-    t.boxes = None
-    return seconds
+def now(t: Training) -> float:
+    """Processor time on a CPU, wall time once the device has done all it was told elsewhere."""
+    if t.mean.device.type == "cpu":
+        return time.process_time()
+    torch.cuda.synchronize(t.mean.device)
+    return time.perf_counter()
 
 
-def _draws(sample: Callable[[Draw], torch.Tensor], images: ImageSet, batch: int, times: int = 50) -> float:
-    """Processor seconds of drawing both rectangles of an image, in batches."""
-    generator = torch.Generator().manual_seed(0)
-    index = torch.arange(batch) % len(images)
-    draw = Draw(index, images.sizes[index], 0, 0, generator, generator)
-    began = time.process_time()
-    for _ in range(2 * times):
-        sample(draw)
-    return (time.process_time() - began) / (times * batch)
-
-
-class _Timer:
-    """Processor time on a CPU, wall time between synchronised moments elsewhere."""
-
-    def __init__(self, t: Training) -> None:
-        self._device, self._began = t.mean.device, 0.0
-
-    def start(self) -> None:
-        self._began = self._now()
-
-    def stop(self) -> float:
-        return self._now() - self._began
-
-    def _now(self) -> float:
-        if self._device.type == "cpu":
-            return time.process_time()
-        torch.cuda.synchronize(self._device)
-        return time.perf_counter()
-
-
-def table(costs: list[Cost]) -> Iterator[str]:
-    """Markdown lines."""
-    yield (
-        "| training | schedule | a step, ms an image | finding boxes once, ms an image | drawing both crops, µs an "
-        "image: random | about boxes | added: finding | drawing | both |"
+def row(c: Cost) -> str:
+    """One line of the table."""
+    low, high = c.spread
+    return (
+        f"| {c.encoder} | {c.recipe} | {1e3 * c.step:,.1f} | **{c.recorded:.2%}** | {c.ratio:.3f} ({low:.3f} to "
+        f"{high:.3f}) | {c.look:.2f} | {c.looks:.3%} | **{c.recorded + c.looks:.2%}** |"
     )
-    yield "|" + "---|" * 9
-    for c in costs:
-        yield (
-            f"| {c.case} | {c.schedule} | {1e3 * c.step:.2f} | {1e3 * c.refresh:.3f} | {1e6 * c.random:.2f} | "
-            f"{1e6 * c.about:.2f} | {c.share - c.sampling:.2%} | {c.sampling:.2%} | **{c.share:.2%}** |"
-        )
+
+
+def page(costs: list[Cost], given: argparse.Namespace, environment: dict) -> Iterator[str]:
+    """Markdown lines."""
+    yield "# What recording costs"
+    yield ""
+    yield (
+        f"`python benchmarks/overhead.py`, {date.today().isoformat()}. Views of 32 px, batch {given.batch}, medians of "
+        f"{given.rounds} rounds of {given.steps} steps with the recorder and as many without it, in turns."
+    )
+    yield ""
+    yield (
+        "| encoder | recipe | step without, ms | inside the recorder | recorded over not (least to greatest) | "
+        "a look, s | looks, of 200 epochs of CIFAR-10 | both |"
+    )
+    yield "|" + "---|" * 8
+    yield from map(row, costs)
+    yield ""
+    yield (
+        "Inside the recorder: its share of a recorded step, as every run keeps it of itself and its report prints it. "
+        "A look encodes four held-out views of 256 images and takes their spectra. In short trainings looks are at "
+        "least four, and take more: the report prints that, too."
+    )
+    yield ""
+    for name, value in environment.items():
+        if name not in ("git", "platform", "native_bf16") and value is not None:
+            yield f"- {name}: {value}"
+
+
+if __name__ == "__main__":
+    main()

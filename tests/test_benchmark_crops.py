@@ -134,14 +134,14 @@ def _boxes(folder: Path, place: int) -> "object":
 
 
 def test_the_papers_schedules() -> None:
-    cases = {case.recipe: case for case in module("overhead").CASES}
+    cases = {case.recipe: case for case in module("crops_cost").CASES}
     small, large = cases["cifar10.moco_v2"], cases["imagenet.moco_v2"]
     assert (small.epochs, small.refreshes, small.about_boxes) == (500, 4, 400)  # after 100, 200, 300 and 400
     assert (large.epochs, large.refreshes, large.about_boxes) == (100, 8, 80)  # after 20, 30, ..., 90
 
 
 def test_the_overhead_is_reckoned_from_its_parts(monkeypatch: pytest.MonkeyPatch) -> None:
-    overhead = module("overhead")
+    overhead = module("crops_cost")
     case = overhead.Case("a case", "cifar10.moco_v2", 500, 32, 32, 64, "resnet8w")
     real = overhead.measure(case, PLACE, 1, lambda done, total: None)
     assert min(real.step, real.refresh, real.random, real.about) > 0

@@ -1,10 +1,12 @@
 """The command line: `pairlens COMMAND`, each of which `USAGE` names.
 
-Exit codes: 0 done, 1 a defect of ours, 2 input that cannot be used, 130 interrupted (Ctrl-C), 143 terminated.
+Exit codes: 0 done, 1 a defect of ours, 2 input that cannot be used, 3 a run is ill (`pairlens doctor`), 130 interrupted
+(Ctrl-C), 143 terminated.
 """
 
 import sys
 from collections.abc import Callable, Sequence
+from importlib import import_module
 
 from pairlens.errors import InputError
 
@@ -19,8 +21,12 @@ pairlens: contrastive pretraining on images that shows its positive and negative
   pairlens probe WHAT...    what any encoder is blind to and what it keeps: a run's, timm's, torchvision's, or a file
   pairlens invert WHAT...   images made anew from an encoder's features: what it keeps of them before and after its head
   pairlens shift WHAT...    whether weak and strong augmentation move images to other classes, in an encoder's features
+  pairlens doctor RUN...    whether a run is healthy, while it goes on or afterwards; if not, why and what to change
+  pairlens landscape RUN    the loss along its gradient, from the start over the checkpoints that a run keeps
   pairlens report RUN...    one self-contained page about one run, or several compared
+  pairlens figures RUN...   the report's figures as SVG, PDF or PNG files for a paper
   pairlens watch [FOLDER]   one live page about all runs below a folder, while they train
+  pairlens log RUN...       send what runs have recorded to TensorBoard, Weights & Biases or trackio
   pairlens study SOURCE     a paper's table in miniature: every arm trained, measured and set beside the paper's figures
   pairlens data cifar10     put CIFAR-10 on disk
 
@@ -55,28 +61,30 @@ def run(argv: list[str]) -> int:
         return 1
 
 
+COMMANDS = {
+    "inspect": "inspect_command.inspect",
+    "train": "commands.train",
+    "recipes": "commands.recipes",
+    "resume": "commands.resume",
+    "evaluate": "commands.evaluate",
+    "doctor": "doctor_command.doctor",
+    "landscape": "landscape_command.landscape",
+    "probe": "probe_command.probe",
+    "invert": "invert_command.invert",
+    "shift": "shift_command.shift",
+    "report": "commands.report",
+    "figures": "figures_command.figures",
+    "watch": "watch_command.watch",
+    "log": "log_command.log",
+    "study": "study_command.study",
+    "data": "commands.data",
+}
+"""Where each command's function is: only its own module is imported, so that it starts as fast as it can."""
+
+
 def _command(name: str) -> Callable[[list[str]], int]:
     """The function of a command; torch is imported only now, so that help and mistakes answer at once."""
-    names = ("inspect", "train", "recipes", "resume", "evaluate", "probe", "invert", "shift", "report", "study", "data")
-    if name == "watch":  # which needs no torch, and begins at once
-        from pairlens.watch_command import watch
-
-        return watch
-    if name not in names:
-        raise InputError(f"there is no command {name!r}; use one of {', '.join((*names, 'watch'))}")
-    from pairlens import commands, inspect_command, invert_command, probe_command, shift_command, study_command
-
-    functions = (
-        inspect_command.inspect,
-        commands.train,
-        commands.recipes,
-        commands.resume,
-        commands.evaluate,
-        probe_command.probe,
-        invert_command.invert,
-        shift_command.shift,
-        commands.report,
-        study_command.study,
-        commands.data,
-    )
-    return dict(zip(names, functions, strict=True))[name]
+    if name not in COMMANDS:
+        raise InputError(f"there is no command {name!r}; use one of {', '.join(COMMANDS)}")
+    module, _, function = COMMANDS[name].partition(".")
+    return getattr(import_module(f"pairlens.{module}"), function)

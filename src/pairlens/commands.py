@@ -16,6 +16,8 @@ from pairlens.data.download import download_cifar10
 from pairlens.errors import InputError
 from pairlens.flags import registry
 from pairlens.given import Given
+from pairlens.loggers.live import logged
+from pairlens.loggers.logger import LoggerName, targets_of
 from pairlens.pretrain import pretrain, start_run
 from pairlens.recipes.recipe import Recipe
 from pairlens.record.run import Run
@@ -23,7 +25,7 @@ from pairlens.reopen import reopen_run
 from pairlens.report.page import write_report
 from pairlens.settings import Machine
 
-Probe = Literal["accuracy", "rotation", "factors", "spaces", "few_shot"]
+Probe = Literal["accuracy", "rotation", "factors", "spaces", "few_shot", "false_negatives"]
 """What `pairlens evaluate` can measure."""
 
 EXIT = {"finished": 0, "interrupted": 128 + signal.SIGINT, "terminated": 128 + signal.SIGTERM}
@@ -45,8 +47,18 @@ class RunArguments:
     """Seconds between checkpoints."""
     record: bool = True
     """Write statistics, histograms and sample views."""
+    landscape: int = 0
+    """Times to measure the loss's landscape in the course of the training; each takes about as long as 15 steps."""
+    keep: int = 4
+    """Checkpoints along the training that stay when it is finished, that of its end among them."""
     decode: Decode = "auto"
     """Decode photographs once, to a store of squares, or always, in every epoch anew; auto does what pays."""
+    log: tuple[LoggerName, ...] = ()
+    """Send what is recorded to tensorboard, wandb or trackio while the run trains; `pairlens log` does so later."""
+    log_project: str | None = None
+    """The project of wandb and trackio; pairlens by default."""
+    log_everything: bool = False
+    """Send every step; of a long run it is about 2 000 steps, evenly spaced, by default."""
 
 
 def train(argv: list[str]) -> int:
@@ -70,6 +82,7 @@ def train(argv: list[str]) -> int:
             recipe: a method with its numbers; `pairlens recipes` lists them. Each has flags of its own.
             config: a YAML file of flags, or a run's run.json; flags given here go before it.
         """
+        targets = targets_of(run.log, run.log_project)
         with Console() as console:
             folder, training, images, place = start_run(
                 source,
@@ -80,7 +93,9 @@ def train(argv: list[str]) -> int:
                 test=run.test,
                 seed=run.seed,
                 record=run.record,
+                landscape=run.landscape,
                 decode=run.decode,
+                keep=run.keep,
                 argv=argv,
                 say=console.say,
                 progress=console.decoding,
@@ -92,7 +107,16 @@ def train(argv: list[str]) -> int:
             )
             console.say(f"run folder: {folder}")
             watch = console.training(training)
-            state = pretrain(folder, training, images, save_every=run.save_every, watch=watch, say=console.say)
+            with logged(folder, targets, everything=run.log_everything, say=console.say):
+                state = pretrain(
+                    folder,
+                    training,
+                    images,
+                    save_every=run.save_every,
+                    watch=watch,
+                    say=console.say,
+                    show_health=console.show_health,
+                )
             return _finish(folder, console, state)
 
     about = f"Pretrain an encoder on images.\n\nThe recipe {given.recipe}: {given.about}"
@@ -125,20 +149,39 @@ def recipes(argv: list[str]) -> int:
 def resume(argv: list[str]) -> int:
     """`pairlens resume RUN`."""
 
-    def command(run: Positional[Path], *, save_every: float = 60.0) -> int:
+    def command(
+        run: Positional[Path],
+        *,
+        save_every: float = 60.0,
+        log: tuple[LoggerName, ...] = (),
+        log_project: str | None = None,
+        log_everything: bool = False,
+    ) -> int:
         """Go on with an interrupted run from its newest checkpoint, bit for bit.
 
         Args:
             run: the run's folder.
             save_every: seconds between checkpoints.
+            log: send what is recorded to tensorboard, wandb or trackio, behind what they were sent before.
+            log_project: the project of wandb and trackio, where the run was not sent there before.
+            log_everything: send every step.
         """
+        targets = targets_of(log, log_project)
         with Console() as console:
             training, images, seconds = reopen_run(run, console.say, console.decoding)
             console.say(f"resuming {run} at step {training.step} of {training.steps}")
             watch = console.training(training)
-            state = pretrain(
-                run, training, images, seconds=seconds, save_every=save_every, watch=watch, say=console.say
-            )
+            with logged(run, targets, everything=log_everything, say=console.say):
+                state = pretrain(
+                    run,
+                    training,
+                    images,
+                    seconds=seconds,
+                    save_every=save_every,
+                    watch=watch,
+                    say=console.say,
+                    show_health=console.show_health,
+                )
             return _finish(run, console, state)
 
     return _parse(command, "resume", argv)
@@ -165,7 +208,8 @@ def evaluate(argv: list[str]) -> int:
                 is turned: what training with turned views may cost); factors (how well it tells hue, position,
                 texture, ... where they are known, as of scenes); spaces (all that of each embedding space and of every
                 set of them, what its neighbours share, and where right answers come from); few_shot (accuracy with 5
-                and 10 labelled images of each class). What was measured before stays in the report.
+                and 10 labelled images of each class); false_negatives (how often a negative is of its query's own
+                class, by chance and among the hardest). What was measured before stays in the report.
             solver: of the linear read-out: lbfgs (seconds), or sgd (the papers' protocol: slow, for every image is
                 cropped, flipped and encoded anew in each epoch).
             linear_epochs: of sgd; fewer than the papers' 100 take less time.
@@ -175,6 +219,7 @@ def evaluate(argv: list[str]) -> int:
                 classes is in them, against how far apart they are (for runs with boxes).
         """
         from pairlens.assess import assess, table
+        from pairlens.false_negatives import false_negatives_table, measure_false_negatives
         from pairlens.few_shot import few_shot_table, measure_few_shot
         from pairlens.kept import PROBES, kept_table, measure_kept
         from pairlens.spaces import measure_spaces, spaces_table
@@ -196,6 +241,8 @@ def evaluate(argv: list[str]) -> int:
                 console.say(spaces_table(measure_spaces(Run.open(run), **how)))
             if "few_shot" in probes:
                 console.say(few_shot_table(measure_few_shot(Run.open(run), **how)))
+            if "false_negatives" in probes:
+                console.say(false_negatives_table(measure_false_negatives(Run.open(run), **how)))
             page = write_report([Run.open(run)], run / "report.html")
             console.say(f"report: {page}")
             return 0
@@ -251,6 +298,8 @@ def _parse(command: Callable[..., int], name: str, argv: list[str], about: str |
 
 def _finish(folder: Path, console: Console, state: str) -> int:
     console.close()
+    if console.health:
+        console.say(f"health: {console.health}; to see why: pairlens doctor {folder}")
     if state == "finished":
         console.say(f"trained encoder: {folder / 'encoder.safetensors'}")
         console.say(f"next: pairlens evaluate {folder}")

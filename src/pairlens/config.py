@@ -85,6 +85,7 @@ def _call(path: Path, run: dict[str, Any]) -> dict[str, Any]:
     call = run["call"]
     try:
         named = {name: call[name] for name in ("recipe", "source", "labels", "test", "seed", "record")}
+        named |= {"landscape": call["landscape"]} if "landscape" in call else {}
         return named | call["machine"] | call["arguments"]
     except (KeyError, TypeError) as error:
         raise InputError(f"{path} is not a whole run.json: its call lacks {error}; give a file of flags") from error

@@ -16,6 +16,7 @@ class Console:
         self.rich = RichConsole(highlight=False, soft_wrap=True)
         self._bar: Progress | None = None
         self._told = 0.0
+        self.health = ""
 
     def __enter__(self) -> "Console":
         return self
@@ -40,6 +41,10 @@ class Console:
         """Progress of reading images."""
         self.advance("reading images", done, total)
 
+    def show_health(self, words: str) -> None:
+        """Let progress of a training show its health from now on."""
+        self.health = words
+
     def training(self, t: Training) -> Observer:
         """An observer that shows a training's progress; it reads the loss about twice a second and changes nothing."""
         began, first, shown = time.monotonic(), t.step, 0.0
@@ -55,6 +60,7 @@ class Console:
             loss = outcome.parts[-1].loss.item()
             epoch = done / len(t.order)
             detail = f"epoch {epoch:.1f}/{t.epochs}  loss {loss:.3f}  {rate:,.0f} images/s  {duration(left)} left"
+            detail += f"  health: {self.health}" if self.health else ""
             self.advance("training", done, t.steps, detail)
 
         return watch

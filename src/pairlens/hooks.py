@@ -1,9 +1,9 @@
-"""What happens beside the steps: checkpoints, kNN probes, boxes found anew, the status file, and a way to stop."""
+"""What happens beside the steps: checkpoints, kNN probes, landscapes, boxes found anew, the status, a way to stop."""
 
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -13,11 +13,13 @@ import numpy as np
 from pairlens.data.images import ImageSet, Source
 from pairlens.errors import InputError
 from pairlens.evaluate.features import counted
+from pairlens.evaluate.landscape import USUAL, landscape
 from pairlens.evaluate.localise import heat_maps, locate
 from pairlens.evaluate.probe import probe, validation_split
 from pairlens.localisation import ContrastiveCrop
 from pairlens.record.checkpoint import save_checkpoint
 from pairlens.record.files import name_unreadable, unreadable_sentence
+from pairlens.record.landscape import add_point, read_landscape, sizes_of, write_landscape
 from pairlens.record.localised import examples, write_boxes
 from pairlens.record.recorder import Recorder
 from pairlens.record.run import log_event, write_json
@@ -33,16 +35,16 @@ GALLERY = 5_000  # images that a probe searches, at most
 
 
 class Checkpointer:
-    """A hook that saves a checkpoint and the status every so many seconds."""
+    """A hook that saves a checkpoint and the status every so many seconds, and at steps that are to keep."""
 
-    def __init__(self, folder: Path, recorder: Recorder, every: float) -> None:
-        self.folder, self.recorder, self.every = folder, recorder, every
+    def __init__(self, folder: Path, recorder: Recorder, every: float, keep: Collection[int] = ()) -> None:
+        self.folder, self.recorder, self.every, self.keep = folder, recorder, every, keep
         self.saved = self.told = time.monotonic()
 
     def __call__(self, t: Training) -> None:
         """Save if it is time; tell the status every five seconds."""
         now = time.monotonic()
-        if now - self.saved >= self.every:
+        if now - self.saved >= self.every or t.step in self.keep:
             self.save(t)
             self.saved = self.told = time.monotonic()
         elif now - self.told >= 5:
@@ -58,7 +60,7 @@ class Checkpointer:
                 "--warmup and train anew (the checkpoints before it are kept)"
             )
         self.recorder.sync()
-        save_checkpoint(self.folder / "checkpoints", t, self.recorder.seconds)
+        save_checkpoint(self.folder / "checkpoints", t, self.recorder.seconds, self.keep)
         write_status(self.folder, t, "running", self.recorder.seconds)
 
 
@@ -77,6 +79,28 @@ class Prober:
         if t.step in self.at:
             accuracy = probe(t.method.online.encoder, self.images, self.split, gallery=GALLERY, **_look(t))
             self.table.append(np.array([(t.step, t.step / len(t.order), accuracy)], self.table.dtype))
+
+
+class Surveyor:
+    """A hook that measures the loss's landscape so many times, evenly from before the first step to after the last one.
+
+    It goes on with the batches and the step sizes of what `landscape.npy` holds already.
+    """
+
+    def __init__(self, folder: Path, t: Training, times: int) -> None:
+        self.folder = folder
+        self.at = {round(t.steps * i / max(1, times - 1)) for i in range(times)} if times > 1 else {t.steps}
+        rows = read_landscape(folder)
+        self.batches, self.sizes = sizes_of(rows) or (1, USUAL)
+        if len(rows) and rows["step"][-1] > t.step:  # of an earlier attempt
+            rows = rows[rows["step"] <= t.step]
+            write_landscape(folder, rows)
+        self.at -= set(rows["step"].tolist() if len(rows) else ())
+
+    def __call__(self, t: Training) -> None:
+        """Measure if this step is one of the chosen ones and was not measured yet."""
+        if t.step in self.at:
+            add_point(self.folder, landscape(t, self.batches, self.sizes))
 
 
 class Complainer:

@@ -96,6 +96,11 @@ def trust_ratio(weight: Tensor, gradient: Tensor, decay: float, trust: float) ->
     return torch.where((ratio > 0) & ratio.isfinite(), ratio, torch.ones_like(ratio))
 
 
+def l2_norm(tensors: Sequence[Tensor]) -> Float[Tensor, ""]:
+    """The l2 norm of all tensors together, as of one long vector, on their device."""
+    return torch.stack(torch._foreach_norm(list(tensors))).norm()
+
+
 def cosine(lr: float, steps: int, warmup: int = 0, floor: float = 0.0) -> Schedule:
     """Linear warm-up over `warmup` steps, then half a cosine down to `floor` * lr (Loshchilov & Hutter 2017).
 

@@ -14,11 +14,14 @@ from pairlens.data.images import Source
 from pairlens.data.sources import open_source
 from pairlens.environment import apply, describe
 from pairlens.errors import InputError
+from pairlens.gauge import Gauge
+from pairlens.health.live import Watcher
 from pairlens.hooks import (
     Checkpointer,
     Complainer,
     Localiser,
     Prober,
+    Surveyor,
     stopped_by_signals,
     try_to_localise,
     write_status,
@@ -28,7 +31,7 @@ from pairlens.place import Place, find_place
 from pairlens.recipes import flatten
 from pairlens.recipes.recipe import Recipe
 from pairlens.record import observers
-from pairlens.record.checkpoint import checkpoints, save_encoder, step_of
+from pairlens.record.checkpoint import checkpoints, milestones, save_encoder, step_of
 from pairlens.record.disk import locked
 from pairlens.record.files import unreadable_sentence, write_files
 from pairlens.record.recorder import Recorder
@@ -38,6 +41,9 @@ from pairlens.settings import Machine
 from pairlens.train import Hook, Observer, Training, fit
 from pairlens.views.plans import view_sizes
 from pairlens.words import timestamp
+
+KEEP = 4
+"""Checkpoints along a training that stay when it is finished."""
 
 Say = Callable[[str], None]
 DecodeProgress = Callable[[int, int], None]
@@ -53,26 +59,44 @@ def start_run(
     test: str | None = None,
     seed: int = 0,
     record: bool = True,
+    landscape: int = 0,
     decode: Decode = "auto",
+    keep: int = KEEP,
     argv: list[str] | None = None,
     say: Say = print,
     progress: DecodeProgress = lambda done, total: None,
 ) -> tuple[Path, Training, Source, Place]:
     """Open the source, resolve the recipe, build the training and make its run folder.
 
-    `decode` says whether photographs are decoded once or in every epoch anew (`open_source`).
+    `decode` says whether photographs are decoded once or in every epoch anew (`open_source`), `keep` how many
+    checkpoints along the training stay when it is finished, that of its end among them, and `landscape`
+    how often the loss's landscape is measured in its course (`pairlens.evaluate.landscape`).
     Without `record` neither statistics, histograms nor samples are written; the losses are the same without.
 
     Raises:
         InputError: anything given that cannot be used; nothing is left behind then.
     """
     _check_free(folder)
+    if landscape < 0 or (landscape and not recipe.method.trains):
+        why = "there is nothing to train, and no gradient" if landscape > 0 else "it is a number of times"
+        raise InputError(f"the landscape cannot be measured {landscape} times: {why}; leave it at 0, which is off")
+    if keep < 1:
+        raise InputError(
+            f"a training keeps one checkpoint at least, that of its end, not {keep}; give a positive --keep"
+        )
     source, place = open_images(
         spec, recipe, machine, labels=labels, test=test, seed=seed, decode=decode, say=say, progress=progress
     )
     recipe, training = prepare(source, recipe, place, seed, say)
     call: dict[str, Any] = {"argv": argv or [], "recipe": recipe.name, "source": _absolute(spec)}
-    call |= {"labels": labels, "test": None if test is None else _absolute(test), "seed": seed, "record": record}
+    call |= {
+        "labels": labels,
+        "test": None if test is None else _absolute(test),
+        "seed": seed,
+        "record": record,
+        "keep": keep,
+    }
+    call |= {"landscape": landscape} if landscape else {}
     call |= {"machine": asdict(machine), "arguments": flatten(recipe)}
     folder = make_folder(folder, _name(source.name, recipe.name))
     with locked(folder):
@@ -151,6 +175,7 @@ def pretrain(
     save_every: float = 60.0,
     watch: Observer | None = None,
     say: Say = print,
+    show_health: Say = lambda words: None,
 ) -> str:
     """Train a run to its end, or until a signal, and return how it ended: "finished", "interrupted" or "terminated".
 
@@ -164,6 +189,7 @@ def pretrain(
         save_every: seconds between checkpoints.
         watch: another observer, for a progress line.
         say: told in a sentence what happens.
+        show_health: told the run's health in a few words now and then, and at the end.
 
     Raises:
         InputError: another process trains the run, the training has diverged, or the disk cannot be written.
@@ -175,7 +201,7 @@ def pretrain(
                 f"another process has trained the run {folder} on to step {step_of(saved[-1])} meanwhile; "
                 "resume it again"
             )
-        return _pretrain(folder, training, source, seconds, save_every, watch, say)
+        return _pretrain(folder, training, source, seconds, save_every, watch, say, show_health)
 
 
 def _pretrain(
@@ -186,29 +212,38 @@ def _pretrain(
     save_every: float,
     watch: Observer | None,
     say: Say,
+    show_health: Say,
 ) -> str:
     device = training.mean.device
     run = Run.open(folder)
     recipe, _ = recall(run)
     spaces, crops = run.spaces, recipe.crops
     recorder = Recorder(folder, spaces, device=device, steps=training.steps, start=training.step, spent=seconds)
-    checkpointer = Checkpointer(folder, recorder, save_every)
+    checkpointer = Checkpointer(folder, recorder, save_every, milestones(training, run.call.get("keep", 1)))
     prober = [] if source.train.labels is None else [Prober(folder, source, training)]
     record = run.call.get("record", True)
+    gauge = [Gauge(folder, training, spaces)] if record else []
     localiser = Localiser(folder, source.train, crops, training, record=record, say=say)
     found = [localiser] if crops.boxes == "found" else []
+    watchers = [Watcher(folder, say, show_health)] if record else []
+    surveyor = Surveyor(folder, training, times) if (times := run.call.get("landscape", 0)) else None
     hooks: list[Hook] = [
         *prober,
         *found,
+        *([surveyor] if surveyor else []),
+        *gauge,
         Complainer(folder, source.train, say),
         checkpointer,
-    ]  # no checkpoint is ahead of its probe or its boxes
+        *watchers,
+    ]  # no checkpoint is ahead of its probe, its boxes or its landscape
     seen: list[Observer] = [*([recorder] if record else []), *([watch] if watch else [])]
     state = "failed"
     log_event(folder, "begun" if training.step == 0 else "resumed", f"at step {training.step} of {training.steps}")
     try:
         with stopped_by_signals(training) as signals:
             write_status(folder, training, "running", recorder.seconds)
+            if surveyor:
+                surveyor(training)  # the start is no step's end
             fit(training, seen, hooks)
         checkpointer.save(training)
         state = "finished" if training.step >= training.steps else "interrupted"
@@ -219,6 +254,8 @@ def _pretrain(
         recorder.close()
         write_status(folder, training, state, recorder.seconds)
         log_event(folder, state, f"at step {training.step} of {training.steps}")
+        for watcher in watchers:
+            watcher.look()
     return "terminated" if state == "interrupted" and signal.SIGTERM in signals else state
 
 

@@ -50,15 +50,38 @@ def reopen_run(
         text = f"{changes}: from here on the bits may differ from those of an uninterrupted run"
         say(text)
         log_event(folder, "changed", text)
-    source = open_run_source(run, say, progress)
-    source = with_copies(source, recipe, place, run.call["seed"], say, progress)
-    check_copies(run, source)
+    source = open_shown(run, recipe, place, say, progress)
     saved = checkpoints(folder / "checkpoints")
-    if saved:  # it holds all weights: those that the run began with may be gone
-        recipe = replace(recipe, network=replace(recipe.network, weights=None))
-    training = assemble(recipe, source.train, place, run.call["seed"], lambda: recorded_colours(run))
+    training = rebuild(run, recipe, source, place, begun=not saved)
     seconds = load_checkpoint(saved[-1], training) if saved else 0.0
     return training, source, seconds
+
+
+def open_shown(
+    run: Run,
+    recipe: Recipe,
+    place: Place,
+    say: Say = print,
+    progress: DecodeProgress = lambda done, total: None,
+) -> Source:
+    """The images that a run was trained on, with the stylised copies that its views show.
+
+    Raises:
+        InputError: the source is gone, or holds other images or copies now.
+    """
+    source = with_copies(open_run_source(run, say, progress), recipe, place, run.call["seed"], say, progress)
+    check_copies(run, source)
+    return source
+
+
+def rebuild(run: Run, recipe: Recipe, source: Source, place: Place, *, begun: bool) -> Training:
+    """A run's training, to be put where a checkpoint stands, or with `begun` as it was before its first step.
+
+    A checkpoint holds all weights: those that the run began with may be gone, and are read for its beginning alone.
+    """
+    if not begun:
+        recipe = replace(recipe, network=replace(recipe.network, weights=None))
+    return assemble(recipe, source.train, place, run.call["seed"], lambda: recorded_colours(run))
 
 
 def recall(run: Run) -> tuple[Recipe, Machine]:

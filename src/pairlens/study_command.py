@@ -32,6 +32,7 @@ def study(argv: list[str]) -> int:
         epochs: int | None = None,
         batch: int | None = None,
         encoder: str | None = None,
+        size: int | None = None,
         labels: bool = False,
         jobs: int = 1,
         threads: int | None = None,
@@ -47,6 +48,7 @@ def study(argv: list[str]) -> int:
             epochs: of every training; by default what `pairlens train` takes.
             batch: of every training, unless an arm has its own.
             encoder: of every training.
+            size: of its views, pixels.
             labels: read a plain folder's sub-folder names as labels.
             jobs: trainings at a time.
             threads: of each; by default the cores are shared out evenly.
@@ -60,6 +62,7 @@ def study(argv: list[str]) -> int:
             "epochs": epochs,
             "batch": batch,
             "encoder": encoder,
+            "size": size,
             "labels": labels or None,
         }
         setting = Setting(

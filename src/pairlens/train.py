@@ -105,6 +105,7 @@ def fit(t: Training, observers: Iterable[Observer] = (), hooks: Iterable[Hook] =
         clock.lap("backward")
         for observe in observers:
             observe(t, Outcome(part.draw, part.params, views, parts, clock.laps))
+        clock.lap("record")
         t.method.after_step(*parts)
         t.optimizer.zero_grad()
         t.step += 1
@@ -130,7 +131,7 @@ def _drawn_with_these_boxes(t: Training) -> Iterator[list[Part]]:
     views.set_state(t.views.get_state())
     ahead: deque[tuple[list[Part], State, Tensor]] = deque()
     for number, (index, behind) in enumerate(t.order.walk(), t.step):
-        parts = [_draw_part(t, rows, number, views) for rows in index.chunk(t.accumulate)]
+        parts = [draw_part(t, rows, number, views, t.features) for rows in index.chunk(t.accumulate)]
         ahead.append((parts, behind, views.get_state()))
         if len(ahead) > t.loader.ahead:
             due, order, state = ahead.popleft()
@@ -141,8 +142,11 @@ def _drawn_with_these_boxes(t: Training) -> Iterator[list[Part]]:
                 return
 
 
-def _draw_part(t: Training, rows: Int64[Tensor, "B"], step: int, views: torch.Generator) -> Part:
-    draw = Draw(rows, t.sizes[rows], step // len(t.order), step, views, t.features)
+def draw_part(
+    t: Training, rows: Int64[Tensor, "B"], step: int, views: torch.Generator, features: torch.Generator
+) -> Part:
+    """Draw the views of these images as step number `step` sees them, and ask for their pixels."""
+    draw = Draw(rows, t.sizes[rows], step // len(t.order), step, views, features)
     params = t.method.plan(draw)
     return Part(replace(draw, drawn=params), params, ask(t.loader, rows, params, t.size))
 

@@ -36,3 +36,29 @@ def duration(seconds: float | int) -> str:
 def timestamp() -> str:
     """The time now in UTC, to the second, as every file of a run has it."""
     return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def percent(share: float | int, digits: int = 1) -> str:
+    """A share as a percentage; a dash for what is not a number."""
+    return f"{100 * share:.{digits}f}\u00a0%" if math.isfinite(share) else "\u2013"
+
+
+def number(value: float | int, digits: int = 3) -> str:
+    """A number with so many significant digits; no exponent for usual sizes."""
+    if not math.isfinite(value):
+        return "\u2013"
+    if value == 0 or 1e-4 <= abs(value) < 1e9:
+        places = 0 if value == 0 else max(0, digits - 1 - math.floor(math.log10(abs(value))))
+        text = f"{value:,.{places}f}".replace(",", "\u202f")
+        return text.replace("-", "\u2212")
+    return f"{value:.{digits - 1}e}".replace("-", "\u2212")
+
+
+def count(value: float | int) -> str:
+    """A whole number, thousands set apart by thin spaces."""
+    return f"{value:,.0f}".replace(",", "\u202f").replace("-", "\u2212") if math.isfinite(value) else "\u2013"
+
+
+def listed(words: list[str]) -> str:
+    """Words as a sentence lists them: "a, b and c"."""
+    return words[0] if len(words) == 1 else ", ".join(words[:-1]) + " and " + words[-1] if words else ""

@@ -11,7 +11,7 @@ import pytest
 
 from pairlens.live.life import state_of
 from pairlens.record import disk
-from pairlens.record.disk import held, locked
+from pairlens.record.disk import is_held, locked
 
 RUNNING = {"state": "running"}
 HOLD = """
@@ -43,8 +43,8 @@ def test_a_killed_trainer_is_told_by_its_lock(tmp_path: Path) -> None:
 def test_a_lock_of_another_machine_is_seen_by_trying(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(disk, "_listed", lambda about: False)
     with locked(tmp_path):
-        assert held(tmp_path) is True
-    assert held(tmp_path) is False
+        assert is_held(tmp_path) is True
+    assert is_held(tmp_path) is False
     with locked(tmp_path):  # what was tried was given back
         pass
 
@@ -55,7 +55,7 @@ def test_a_lock_of_this_machine_is_not_even_tried(tmp_path: Path, monkeypatch: p
         if not disk._listed(os.stat(tmp_path / "lock")):
             pytest.skip("this file system's locks are listed under another number")
         monkeypatch.setattr(disk, "_refused", lambda file: pytest.fail("it was tried"))
-        assert held(tmp_path) is True
+        assert is_held(tmp_path) is True
 
 
 def test_where_locks_do_not_work_silence_tells(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -65,7 +65,7 @@ def test_where_locks_do_not_work_silence_tells(tmp_path: Path, monkeypatch: pyte
     (tmp_path / "lock").touch()
     monkeypatch.setattr(disk, "_listed", lambda about: False)
     monkeypatch.setattr(disk.fcntl, "flock", refuse)
-    assert held(tmp_path) is None
+    assert is_held(tmp_path) is None
     assert of(tmp_path, RUNNING, 60) == "running"
     assert of(tmp_path, RUNNING, 1000) == "silent"
     assert of(tmp_path, RUNNING, 1000, block=100) == "running"  # its steps are slow
@@ -83,9 +83,9 @@ def test_an_observed_loop_and_a_run_that_begins_hold_no_lock(tmp_path: Path) -> 
 
 def test_asking_writes_nothing(tmp_path: Path) -> None:
     before = time.time_ns() - 10**9
-    assert held(tmp_path) is None
+    assert is_held(tmp_path) is None
     (tmp_path / "lock").touch()
     os.utime(tmp_path / "lock", ns=(before, before))
-    assert held(tmp_path) is False
+    assert is_held(tmp_path) is False
     assert os.stat(tmp_path / "lock").st_mtime_ns == before
     assert [p.name for p in tmp_path.iterdir()] == ["lock"]

@@ -17,8 +17,10 @@ from pairlens.record.checkpoint import (
     checkpoints,
     load_checkpoint,
     load_encoder,
+    milestones,
     save_checkpoint,
     save_encoder,
+    step_of,
 )
 from pairlens.train import Training, fit
 
@@ -45,6 +47,20 @@ def test_a_checkpoint_holds_three_files_and_gives_back_the_seconds(tmp_path: Pat
     assert load_checkpoint(path, other) == 12.5
     assert other.step == 3
     assert all(torch.equal(v, other.method.state_dict()[k]) for k, v in t.method.state_dict().items())
+
+
+def test_milestones_are_kept_beside_the_newest_two(tmp_path: Path, make_training: MakeTraining) -> None:
+    t = make_training()
+    keep = milestones(t, 3)
+    assert keep == {3, 7, 10}
+    fit(t, hooks=[lambda t: save_checkpoint(tmp_path, t, 0.0, keep)])  # type: ignore[list-item]
+    assert [step_of(path) for path in checkpoints(tmp_path)] == [3, 7, 9, 10]
+
+
+def test_checkpoints_stand_in_the_order_of_their_steps(tmp_path: Path) -> None:
+    for step in (99_999_999, 100_000_000, 5):
+        (tmp_path / f"step-{step:08d}").mkdir()
+    assert [step_of(path) for path in checkpoints(tmp_path)] == [5, 99_999_999, 100_000_000]
 
 
 def test_only_the_newest_two_are_kept(tmp_path: Path, make_training: MakeTraining) -> None:

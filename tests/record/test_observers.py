@@ -24,6 +24,8 @@ from pairlens.record.observers import (
     ROWS,
     alignment,
     contrastive_accuracy,
+    effective_negatives,
+    effective_rank,
     feature_std,
     histogram,
     histograms,
@@ -99,6 +101,12 @@ def counts_of(values: list[float]) -> list[int]:
     return counts
 
 
+def participation_ratio(rows: Tensor) -> float:
+    """By the eigenvalues of the covariance, which the code never computes."""
+    values = torch.linalg.eigvalsh(torch.cov(rows.double().T))
+    return float(values.sum() ** 2 / values.square().sum())
+
+
 cases = pytest.mark.parametrize("transformed", [False, True], ids=["plain", "transformed"])
 kinds = pytest.mark.parametrize(
     ("excluded", "own"), [(False, False), (True, False), (False, True), (True, True)], ids=["", "excl", "own", "both"]
@@ -136,6 +144,13 @@ def test_scalars_equal_their_definitions(make_draw, excluded: bool, own: bool, t
     expected["uniformity"] = math.log(mean(apart))
     columns = raw.query.T.tolist()
     expected["feature_std"] = mean([math.sqrt(variance(c)) for c in columns]) * math.sqrt(D)
+    expected["effective_rank"] = participation_ratio(rows)
+    weights = [[math.exp(s / t) for s in row] for row in negative[:COUNTED]]
+    expected["effective_negatives"] = mean([sum(w) ** 2 / sum(x * x for x in w) for w in weights])
+    above = [s > p for p, row in zip(positive[:COUNTED], negative, strict=False) for s in row]
+    expected["negatives_above"] = mean([float(a) for a in above])
+    fresh = [dot(raw.query[i], raw.key[j]) for i in range(ROWS) for j in range(B) if i != j]
+    expected["batch_negative_mean"] = mean(fresh)
     found = {name: float(value) for name, value in scalars(comparison).items()}
     assert found.keys() == expected.keys()
     assert found == pytest.approx(expected, rel=2e-4, abs=2e-6)
@@ -230,9 +245,9 @@ def test_without_negatives_their_statistics_are_no_numbers(make_draw) -> None:
             comparison = compare(pairs, make_draw(len(pairs.query)), transformed)
             found = {name: value.item() for name, value in scalars(comparison).items()}
             nowhere = {"accuracy", "negative_mean", "negative_variance", "negative_exp"}
-            nowhere |= {"raw_negative_mean", "raw_negative_variance"} | (
-                {"uniformity"} if len(pairs.query) == 1 else set()
-            )
+            nowhere |= {"raw_negative_mean", "raw_negative_variance", "negatives_above"}
+            nowhere |= {"effective_negatives"} if not len(pairs.negatives) else set()
+            nowhere |= {"uniformity", "effective_rank", "batch_negative_mean"} if len(pairs.query) == 1 else set()
             assert {name for name, value in found.items() if math.isnan(value)} == nowhere
             assert found["raw_positive_mean"] == pytest.approx(1)
             counted = histograms(comparison)
@@ -257,6 +272,21 @@ def test_feature_std_is_one_on_the_sphere_and_zero_when_collapsed() -> None:
     spread = units(20_000, 32, seed=5)
     assert feature_std(spread).item() == pytest.approx(1, abs=0.01)
     assert feature_std(spread[:1].expand(64, 32)).item() == pytest.approx(0, abs=1e-6)
+
+
+def test_the_effective_rank_counts_the_dimensions_that_are_filled() -> None:
+    flat = torch.zeros(4_000, 32)
+    flat[:, :5] = torch.randn(4_000, 5, generator=torch.Generator().manual_seed(8))
+    assert effective_rank(flat).item() == pytest.approx(5, rel=0.02)
+    assert effective_rank(flat[:, :1]).item() == pytest.approx(1)
+
+
+def test_the_softmax_rests_on_one_negative_or_on_all() -> None:
+    negative = torch.tensor([[0.9, 0.1, 0.0, -0.3], [0.2, 0.1, 0.5, -0.3]])
+    scores = Scores(torch.ones(2), negative)
+    assert effective_negatives(scores, 0.01).item() == pytest.approx(1, abs=1e-6)
+    assert effective_negatives(scores, 100.0).item() == pytest.approx(4, rel=1e-3)
+    assert effective_negatives(Scores(torch.ones(2), negative * math.nan), 1.0).isnan()  # a divergence is not hidden
 
 
 def test_alignment_and_uniformity_at_their_ends() -> None:

@@ -9,8 +9,9 @@ import pytest
 import torch
 
 from pairlens.clock import PHASES
+from pairlens.optim import l2_norm
 from pairlens.record.observers import BINS, COUNTED, histograms, scalars
-from pairlens.record.recorder import Recorder, gradient_norm
+from pairlens.record.recorder import Recorder
 from pairlens.record.ring import Ring, columns, histogram_columns
 from pairlens.record.run import Run, log_event
 from pairlens.train import Outcome, Training, fit
@@ -168,7 +169,7 @@ def test_selected_negatives_are_told_beside_all_of_them(
 
 def test_the_gradient_norm_is_that_of_all_gradients_together() -> None:
     gradients = [torch.tensor([3.0]), torch.tensor([[4.0, 12.0]])]
-    assert gradient_norm(gradients).item() == pytest.approx(13)
+    assert l2_norm(gradients).item() == pytest.approx(13)
 
 
 def test_every_space_has_columns_of_its_own(tmp_path: Path) -> None:

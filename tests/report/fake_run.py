@@ -69,6 +69,7 @@ def make(
     _statistics(folder, done, batch, curves, rng)
     _histograms(folder, done, every, batch, curves, rng)
     _probes(folder, done, batch, skill, rng)
+    _quality(folder, done, batch, spaces)
     for step in {0, done // 4, done // 2, done - 1}:
         _sample(folder, step, size, classes, rng, local)
     _json(folder / "evaluation.json", _evaluation(labelled, classes, skill, done, rng))
@@ -166,6 +167,7 @@ def _statistics(folder: Path, steps: int, batch: int, curves: Mapping[str, Mappi
         "time_views": 0.0062 + rng.gamma(2, 0.0004, steps),
         "time_forward": 0.0235 + rng.gamma(2, 0.0007, steps),
         "time_backward": 0.0301 + rng.gamma(2, 0.0009, steps),
+        "time_record": 0.0004 + rng.gamma(2, 0.00005, steps),
         "time_rest": 0.0021 + rng.gamma(2, 0.0003, steps),
     }
     loss = 8.4 * np.exp(-t * 5) + 2.9 - 0.9 * t + rng.normal(0, 0.09, steps)
@@ -179,6 +181,10 @@ def _statistics(folder: Path, steps: int, batch: int, curves: Mapping[str, Mappi
         own["negative_exp"] = np.exp(scores["negative_mean"] / 0.1)
         own["alignment"] = 2 - 2 * scores["raw_positive_mean"]
         own["uniformity"] = -3.4 * (1 - np.exp(-t * 12)) + rng.normal(0, 0.03, steps) - 0.1
+        own["effective_rank"] = 1.5 + 60 * (1 - np.exp(-t * 9)) + rng.normal(0, 0.5, steps)
+        own["effective_negatives"] = 4000 * np.exp(-t * 3) + 300 + rng.normal(0, 9, steps)
+        own["negatives_above"] = 0.5 * np.exp(-t * 20) + 0.01
+        own["batch_negative_mean"] = scores["raw_negative_mean"] + 0.004
         own["feature_std"] = 0.22 + 0.74 * (1 - np.exp(-t * 14)) + rng.normal(0, 0.007, steps)
         columns |= {f"{space}.{k}": v for k, v in own.items()}
     kinds = {"step": "<i8", "seconds": "<f8", "images": "<i4"}
@@ -209,6 +215,21 @@ def _probes(folder: Path, steps: int, batch: int, skill: float, rng: Any) -> Non
     knn = 0.13 + (skill - 0.13) * (1 - np.exp(-at / steps * 6)) + rng.normal(0, 0.006, len(at))
     columns = {"step": at, "epoch": at / (10_000 // batch), "knn": knn}
     _table(folder / "probes.npy", columns, {"step": "<i8", "epoch": "<f4", "knn": "<f4"})
+
+
+def _quality(folder: Path, steps: int, batch: int, spaces: Sequence[str]) -> None:
+    """Five looks; the fourth is the best of the encoder by LiDAR."""
+    t = np.linspace(0.2, 1, 5)
+    columns: dict[str, Any] = {"step": np.linspace(steps / 5, steps, 5).astype(int)}
+    columns |= {"epoch": columns["step"] / (10_000 // batch), "seconds": np.full(5, 0.22)}
+    for group in ("h", *spaces):
+        columns[f"{group}.rankme"] = 90 * (1 - np.exp(-t * 3))
+        columns[f"{group}.alpha"] = 2.2 - t
+        columns[f"{group}.stable_rank"] = 1 + 8 * t
+        columns[f"{group}.lidar"] = np.array([20, 41, 55, 61, 57]) * (1.0 if group == "h" else 0.5)
+        columns[f"{group}.alignment"] = 0.9 - 0.4 * t
+        columns[f"{group}.uniformity"] = -1.8 - 1.2 * t
+    _table(folder / "quality.npy", columns, {k: "<i8" if k == "step" else "<f4" for k in columns})
 
 
 def _table(path: Path, columns: Mapping[str, np.ndarray], kinds: Mapping[str, str]) -> None:

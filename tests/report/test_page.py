@@ -13,7 +13,19 @@ from pairlens.errors import InputError
 from pairlens.record.run import Run
 from pairlens.report.page import page, write_report
 
-SECTIONS = ["verdict", "accuracy", "pairs", "scores", "curves", "views", "neighbours", "speed", "configuration"]
+SECTIONS = [
+    "verdict",
+    "accuracy",
+    "health",
+    "pairs",
+    "compared",
+    "scores",
+    "curves",
+    "views",
+    "neighbours",
+    "speed",
+    "configuration",
+]
 
 
 KEYS = """["solid", "dash", "dot", "dashdot"].map(dash => {
@@ -40,7 +52,7 @@ def test_every_panel_is_shown(browser, plain: Path, width: int, scheme: str) -> 
             assert element.is_visible()
             assert element.bounding_box()["height"] > 100
         assert opened.query_selector(".notice") is None
-        assert opened.locator(".chart:visible").count() == 18
+        assert opened.locator(".chart:visible").count() == 20
         assert undrawn(opened) == 0
         assert opened.evaluate("document.documentElement.dataset.theme") == scheme
         assert opened.evaluate("[...document.images].every(i => i.alt && i.src.startsWith('data:') && i.naturalWidth)")

@@ -10,8 +10,10 @@ import fake_run
 import numpy as np
 import pytest
 
+from pairlens.clock import PHASES
+from pairlens.health import Finding
 from pairlens.record.run import Run, log_event
-from pairlens.report.facts import Facts, Space, facts_of
+from pairlens.report.facts import Facts, facts_of
 from pairlens.report.panels import (
     accuracy,
     configuration,
@@ -48,8 +50,8 @@ GOOD = Facts(
         "linear": {"encoder": Score(0.9, None), "random": Score(0.2, None), "pixels": Score(0.4, None)},
     },
     test_images=1000,
-    broken_step=None,
-    spaces=(Space("z", 0.9, 0.02, 4.0, 0.7),),
+    health=(Finding("complete_collapse", "ok", "feature standard deviation 0.9"), Finding("plateau", "ok", "falling")),
+    accuracy=0.7,
     images_per_second=1000.0,
 )
 
@@ -92,23 +94,27 @@ def test_verdict_of_a_bad_run() -> None:
     assert verdict.verdict(replace(GOOD, scores={})).tone == "open"
 
 
-def space(**changes: float) -> Facts:
-    return replace(GOOD, spaces=(replace(GOOD.spaces[0], **changes),))
+COLLAPSED = Finding("complete_collapse", "ill", "mean cosine 0.97", "The rate.", "Lower `--lr`.")
+NARROW = replace(COLLAPSED, verdict="watch")
 
 
-@pytest.mark.parametrize(
-    ("facts", "said"),
-    [
-        (replace(GOOD, broken_step=1234), "not a number at step 1\u202f234"),
-        (space(feature_std=0.05), "collapsed"),
-        (space(negative_mean=0.97), "collapsed"),
-        (space(separation=0.4), "hardly separated"),
-    ],
-)
-def test_what_looks_wrong_is_said(facts: Facts, said: str) -> None:
-    judged = verdict.verdict(facts)
-    assert [said in w for w in judged.warnings] == [True]
+def test_what_is_ill_is_warned_of() -> None:
+    judged = verdict.verdict(replace(GOOD, health=(COLLAPSED, *GOOD.health[1:])))
+    assert judged.warnings == ("Complete collapse: mean cosine 0.97. Lower `--lr`.",)
     assert judged.tone == "mixed"
+    drawn = verdict.draw([replace(GOOD, health=(COLLAPSED,))], ["r"])
+    assert "Lower <code>--lr</code>." in drawn
+    assert "looks sound" not in drawn
+    assert verdict.verdict(replace(GOOD, health=(COLLAPSED,), scores={})).tone == "bad"
+
+
+def test_what_is_to_be_watched_is_no_warning() -> None:
+    facts = replace(GOOD, health=(NARROW, *GOOD.health[1:]))
+    assert not verdict.verdict(facts).warnings
+    assert "The training looks sound, but watch: complete collapse (see Health)." in verdict.draw([facts], ["r"])
+    assert "The training itself looks sound by 2 rules of health." in verdict.draw([GOOD], ["r"])
+    early = tuple(replace(finding, verdict="unknown") for finding in GOOD.health)
+    assert "sound" not in verdict.draw([replace(GOOD, health=early)], ["r"])
 
 
 def test_files_that_cannot_be_read_are_counted(tmp_path: Path) -> None:
@@ -122,20 +128,13 @@ def test_files_that_cannot_be_read_are_counted(tmp_path: Path) -> None:
     )
 
 
-def test_nothing_is_expected_of_the_first_epoch() -> None:
-    assert not verdict.verdict(replace(space(separation=0.4), epochs=0.5)).warnings
-
-
 def test_facts_come_from_the_run(run: Run) -> None:
     facts = facts_of(run)
     assert facts.state == "finished"
-    assert facts.broken_step is None
+    assert {f.verdict for f in facts.health} == {"ok", "unknown"}
     assert facts.scores["knn"]["pixels"].top1 == pytest.approx(0.572)
-    table = run.statistics[-117:]
-    apart = table["z.raw_positive_mean"].mean() - table["z.raw_negative_mean"].mean()
-    spread = np.sqrt((table["z.raw_positive_variance"].mean() + table["z.raw_negative_variance"].mean()) / 2)
-    assert facts.spaces[0].separation == pytest.approx(apart / spread, rel=1e-4)
-    parts = [run.statistics[f"time_{p}"] for p in ("data", "views", "forward", "backward", "rest")]
+    assert facts.accuracy == pytest.approx(run.statistics["z.accuracy"][-117:].mean(), rel=1e-4)
+    parts = [run.statistics[f"time_{p}"] for p in PHASES]
     assert facts.images_per_second == pytest.approx(np.median(256 / np.sum(parts, 0)), rel=1e-4)
 
 
@@ -146,7 +145,8 @@ def test_a_loss_that_is_no_number_is_found(tmp_path: Path) -> None:
     table["z.loss"][[200, 250]] = np.nan, np.inf
     np.save(folder / "statistics.npy", table)
     opened = Run.open(folder)
-    assert facts_of(opened).broken_step == 200
+    said = [f.evidence for f in facts_of(opened).health if f.rule == "not_a_number"]
+    assert said == ["loss or gradient was not a number at step 200, last at step 250"]
     found = curves.compute(opened)
     assert isinstance(found, curves.Curves)
     assert found.curves["loss"]["z"].broken.tolist() == [200, 250]
@@ -308,7 +308,7 @@ def test_only_differing_arguments_are_listed(tmp_path: Path, run: Run) -> None:
 def test_the_median_split_is_said_in_words(run: Run) -> None:
     found = throughput.compute(run)
     assert isinstance(found, throughput.Throughput)
-    assert throughput.words(found).replace("\u00a0", " ").endswith("views 10 %, rest 4 % and data 3 %.")
+    assert throughput.words(found).replace("\u00a0", " ").endswith("rest 4 %, data 3 % and record 1 %.")
     assert throughput.words(found).index("backward") < throughput.words(found).index("forward")
 
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from pairlens.record.disk import held
+from pairlens.record.disk import is_held
 
 QUIET = 3.0  # seconds without a word before a running run's lock is looked at: its status is told every five
 BEGINNING = 30.0  # seconds that a run may take from its folder to its first word
@@ -33,7 +33,7 @@ def state_of(folder: Path, status: Mapping[str, Any], quiet: float, block: float
         return said if isinstance(said, str) and said in STATES else "unknown"
     if quiet < (QUIET if said == "running" else BEGINNING):
         return said
-    alive = None if observed else held(folder)
+    alive = None if observed else is_held(folder)
     if alive is None:
         return "silent" if quiet > max(PATIENCE, 20 * block) else said
     return said if alive else "died"

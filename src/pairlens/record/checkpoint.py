@@ -5,11 +5,14 @@
     step-00000100/state.json            step, seconds spent, the optimiser's plain numbers
 
 The schedule is a function of the step, and bfloat16 needs no loss scaler: neither has a state.
+
+The newest two are kept, and milestones: a few along the way, so that what a training taught can be looked at over time.
 """
 
 import json
 import os
 import shutil
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -26,8 +29,13 @@ KEPT = 2
 FILES = ("weights.safetensors", "state.safetensors", "state.json")
 
 
-def save_checkpoint(folder: Path, t: Training, seconds: float) -> Path:
-    """Write a checkpoint beside the older ones, whole or not at all, and drop all but the newest two.
+def milestones(t: Training, keep: int) -> frozenset[int]:
+    """The steps whose checkpoints are kept for good: the ends of `keep` equal parts of the training."""
+    return frozenset(round(t.steps * part / keep) for part in range(1, keep + 1))
+
+
+def save_checkpoint(folder: Path, t: Training, seconds: float, keep: Collection[int] = ()) -> Path:
+    """Write a checkpoint beside the older ones, whole or not at all; drop all but the newest two and those to `keep`.
 
     A step that is saved already is left as it is: there is no moment without its checkpoint.
 
@@ -59,13 +67,14 @@ def save_checkpoint(folder: Path, t: Training, seconds: float) -> Path:
                 os.fsync(file.fileno())
         partial.rename(final)
         for old in checkpoints(folder)[:-KEPT]:
-            shutil.rmtree(old)
+            if step_of(old) not in keep:
+                shutil.rmtree(old)
     return final
 
 
 def checkpoints(folder: Path) -> list[Path]:
     """The whole checkpoints below a folder, oldest first."""
-    return sorted(folder.glob("step-[0-9]*"))
+    return sorted(folder.glob("step-[0-9]*"), key=step_of)
 
 
 def step_of(path: Path) -> int:

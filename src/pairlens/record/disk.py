@@ -43,27 +43,41 @@ def write_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
 
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """Hold the lock of a run's folder; the system releases it when the process ends, however it ends.
-
-    On a file system without locks nothing is held, and two processes are not kept apart.
+    """Hold the lock of a run's folder: one process at a time trains it.
 
     Raises:
         InputError: another process holds it.
     """
-    with writing(folder / "lock"):
-        file = open(folder / "lock", "ab")  # noqa: SIM115 - held for as long as the lock is
+    busy = f"another process is training the run {folder}; wait for it to end, or stop it first"
+    with held(folder / "lock", busy):
+        yield
+
+
+@contextmanager
+def held(path: Path, busy: str) -> Iterator[None]:
+    """Hold a lock, which is an empty file; the system releases it when the process ends, however it ends.
+
+    On a file system without locks nothing is held, and two processes are not kept apart.
+
+    Args:
+        path: the file.
+        busy: what to say where it is held already.
+
+    Raises:
+        InputError: it is held already, by this process or another one.
+    """
+    with writing(path):
+        file = open(path, "ab")  # noqa: SIM115 - held for as long as the lock is
     with file:
         try:
             _lock(file)
         except OSError as error:
             if error.errno not in UNSUPPORTED:
-                raise InputError(
-                    f"another process is training the run {folder}; wait for it to end, or stop it first"
-                ) from error
+                raise InputError(busy) from error
         yield
 
 
-def held(folder: Path) -> bool | None:
+def is_held(folder: Path) -> bool | None:
     """Whether a process holds the lock of a run's folder; None where that cannot be told. Nothing is written.
 
     Linux lists the locks of this machine, and reading the list disturbs nobody. A lock that it does not show may be

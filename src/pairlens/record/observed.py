@@ -53,7 +53,7 @@ class ObservedRun:
         self.has_loss, self.steps_per_epoch = has_loss, steps_per_epoch
         unknown = ["gradient_norm", "learning_rate", *(name for name, _ in TIMES)]
         unknown += [] if steps_per_epoch else ["epoch"]
-        unknown += [] if temperature else ["z.positive_exp", "z.negative_exp"]
+        unknown += [] if temperature else ["z.positive_exp", "z.negative_exp", "z.effective_negatives"]
         unknown += [] if temperature or has_loss else ["loss", "z.loss"]
         self.ring = Ring(self.folder, ("z",), device=query.device, block=BLOCK, without=unknown)
         self.step, self.written = 0, -PATIENCE

@@ -41,6 +41,10 @@ def scalars(comparison: Comparison) -> dict[str, Float[Tensor, ""]]:
         "alignment": alignment(comparison.raw),
         "uniformity": uniformity(comparison.raw.query[:256]),
         "feature_std": feature_std(comparison.raw.query),
+        "effective_rank": effective_rank(comparison.raw.query[:256]),
+        "effective_negatives": effective_negatives(first_rows(few, COUNTED), t),
+        "negatives_above": negatives_above(first_rows(few, COUNTED)),
+        "batch_negative_mean": batch_negative_mean(comparison.raw),
     }
 
 
@@ -138,6 +142,50 @@ def feature_std(z: Float[Tensor, "B D"]) -> Float[Tensor, ""]:
     1 is spread evenly over the sphere, 0 is complete collapse (SimSiam's Figure 2 without the factor).
     """
     return z.std(0, correction=0).mean() * math.sqrt(z.shape[1])
+
+
+def effective_rank(z: Float[Tensor, "rows D"]) -> Float[Tensor, ""]:
+    """Dimensions that the centred rows really fill: (tr C)^2 / tr(C^2) of their covariance C.
+
+    From 1 to min(rows - 1, D). It is the participation ratio of C's eigenvalues, and needs none of them. One dimension
+    left is the end of dimensional collapse; rows that are all alike have none: NaN.
+    """
+    centred = z - z.mean(0)
+    gram = centred @ centred.T
+    return gram.diagonal().sum().square() / gram.square().sum()
+
+
+def effective_negatives(few: Scores, temperature: float) -> Float[Tensor, ""]:
+    """How many negatives carry a query's softmax: (sum w)^2 / sum w^2 of w = exp(n/t), in the mean over the queries.
+
+    Between 1 (the hardest alone, at a low temperature) and all of them (at a high one). Queries without any count as 0.
+    """
+    if not few.negative.shape[1]:
+        return few.positive.new_full((), torch.nan)
+    logits = few.negative / temperature
+    if few.excluded is not None:
+        logits = logits.masked_fill(few.excluded, -torch.inf)
+    weight = (logits - logits.amax(1, keepdim=True).clamp(min=-1e30)).exp()  # the clamp: minus infinities all are none
+    return (weight.sum(1).square() / weight.square().sum(1).clamp(min=1e-30)).mean()
+
+
+def negatives_above(few: Scores) -> Float[Tensor, ""]:
+    """Share of a query's negatives that score above its positive, in the mean over the queries; a guess has 1/2."""
+    if not few.negative.shape[1]:
+        return few.positive.new_full((), torch.nan)
+    return mean((few.negative > few.positive[:, None]).float(), few.excluded)
+
+
+def batch_negative_mean(pairs: Pairs, rows: int = ROWS) -> Float[Tensor, ""]:
+    """Mean score of the first queries with the other rows' keys: negatives that are fresh from this very step.
+
+    Beside the mean of all negatives it tells whether those of a queue are of another time: the encoder then knows old
+    keys from new ones. Among B rows one or two may be of the same image, as where both views are queries. A single row
+    has no others: NaN.
+    """
+    query, key = pairs.query[:rows], pairs.key
+    scores = query @ key.T
+    return (scores.sum() - scores.diagonal().sum()) / (len(query) * (len(key) - 1))
 
 
 def histogram(values: Tensor, excluded: Tensor | None = None) -> Float[Tensor, "bins"]:

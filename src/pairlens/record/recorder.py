@@ -6,9 +6,8 @@ It draws no randomness, changes no tensor of the training, and waits for the dev
 from pathlib import Path
 
 import torch
-from jaxtyping import Float
-from torch import Tensor
 
+from pairlens.optim import l2_norm
 from pairlens.record.ring import Ring, counts_of, statistics_of
 from pairlens.record.samples import SAMPLED, write_sample
 from pairlens.train import Outcome, Training
@@ -50,7 +49,7 @@ class Recorder:
         comparisons = outcome.parts[-1].comparisons
         loss = torch.stack([part.loss for part in outcome.parts]).mean()
         gradients = [p.grad for group in t.optimizer.param_groups for p in group["params"] if p.grad is not None]
-        norm = gradient_norm(gradients) if gradients else torch.zeros_like(loss)
+        norm = l2_norm(gradients) if gradients else torch.zeros_like(loss)  # FT, Figure 4
         host = {"step": t.step, "epoch": t.step / len(t.order), "images": t.order.batch}
         self.ring.add(
             host | {"learning_rate": t.optimizer.param_groups[0]["lr"]},
@@ -75,8 +74,3 @@ class Recorder:
     def seconds(self) -> float:
         """Seconds spent on the run, earlier attempts included."""
         return self.ring.seconds
-
-
-def gradient_norm(gradients: list[Tensor]) -> Float[Tensor, ""]:
-    """l2 norm of all gradients together (FT, Figure 4), on the device."""
-    return torch.stack(torch._foreach_norm(gradients)).norm()

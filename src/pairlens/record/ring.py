@@ -20,7 +20,8 @@ TIMES = [(f"time_{phase}", "<f4") for phase in PHASES]
 SPACE_COLUMNS = (
     "loss", "accuracy", "positive_mean", "positive_variance", "negative_mean", "negative_variance",
     "positive_exp", "negative_exp", "raw_positive_mean", "raw_positive_variance", "raw_negative_mean",
-    "raw_negative_variance", "alignment", "uniformity", "feature_std",
+    "raw_negative_variance", "alignment", "uniformity", "feature_std", "effective_rank", "effective_negatives",
+    "negatives_above", "batch_negative_mean",
 )  # fmt: skip
 HISTOGRAMS = ("positive", "negative", "raw_positive", "raw_negative")
 

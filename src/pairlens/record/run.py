@@ -7,10 +7,14 @@ lock                held by the process that trains the run; empty
 statistics.npy      one row a step, a column a statistic (numpy.load, pandas.DataFrame)
 histograms.npy      one row a step: step, and counts of scores per space
 probes.npy          one row a probe: step, epoch, knn (accuracy on the validation split)
+landscape.npy       the loss along its gradient at points of the training: a row a point (`landscape.py`)
+quality.npy         one row a look at views that are not trained on: step, epoch, seconds that it took, and for the
+                    encoder (h) and each space what needs no labels: h.rankme, ..., z.uniformity (`gauge.py`)
 boxes/000100.npz    the boxes that were found after a step, and some heat maps (`localised.py`)
 samples/000000.npz  the first images of a step, their views and the views' parameters
 files.npz           the files that a run decodes in every epoch (`files.py`)
-checkpoints/        step-00000100/ {weights.safetensors, state.safetensors, state.json}; the newest two are kept
+checkpoints/        step-00000100/ {weights.safetensors, state.safetensors, state.json}; the newest two are kept, and
+                    a few along the way (`--keep`)
 encoder.safetensors the trained encoder alone, with torchvision's names
 evaluation.json     what `pairlens evaluate` found
 neighbours.npz      nearest neighbours of some test images, for the report
@@ -18,7 +22,9 @@ semantics.json      what a classifier makes of the run's crops (`pairlens evalua
 kept.json           what the encoder keeps of rotation and known factors (`pairlens evaluate --probes`)
 probe.json          what the encoder is blind to, and probe.html, the page of it (`pairlens probe`)
 spaces.json         what each embedding space tells; spaces.npz: pictures to it (`pairlens evaluate --probes spaces`)
+logged/NAME.json    how much of the run was sent to TensorBoard, Weights & Biases or trackio (`pairlens log`)
 few_shot.json       accuracies with a few labelled images of each class (`pairlens evaluate --probes few_shot`)
+false_negatives.json  negatives of their query's own class (`pairlens evaluate --probes false_negatives`)
 
 A run that was observed in somebody else's loop (`observed.py`) says `"observed": true` in its run.json, which is
 written again when there are more negatives than before. Beside it lie status.json, events.jsonl, statistics.npy and
@@ -33,6 +39,7 @@ first 256.
 
 import json
 import os
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import count
@@ -134,6 +141,12 @@ class Run:
         return _json(path) if path.exists() else None
 
     @cached_property
+    def false_negatives(self) -> dict[str, Any] | None:
+        """false_negatives.json, where it was counted how many negatives are of their query's class."""
+        path = self.folder / "false_negatives.json"
+        return _json(path) if path.exists() else None
+
+    @cached_property
     def events(self) -> list[dict[str, Any]]:
         """What happened, in order; lines that a kill cut short are passed over."""
         path = self.folder / "events.jsonl"
@@ -154,6 +167,16 @@ class Run:
     def probes(self) -> np.ndarray:
         """One structured row a probe: `step`, `epoch`, `knn`."""
         return read(self.folder / "probes.npy")
+
+    @cached_property
+    def landscape(self) -> np.ndarray:
+        """One structured row a point at which the loss's landscape was measured."""
+        return read(self.folder / "landscape.npy")
+
+    @cached_property
+    def quality(self) -> np.ndarray:
+        """One structured row a look at views that are not trained on (`gauge.py`)."""
+        return read(self.folder / "quality.npy")
 
     @property
     def observed(self) -> bool:
@@ -213,6 +236,20 @@ def log_event(folder: Path, kind: str, text: str) -> None:
             file.seek(-1, os.SEEK_END)
             line = line if file.read(1) == b"\n" else "\n" + line
         file.write((line + "\n").encode())
+
+
+def events_from(folder: Path, offset: int) -> Iterator[tuple[dict[str, Any], int]]:
+    """The events that are written whole behind so many bytes of `events.jsonl`, each with the bytes up to its end."""
+    path = folder / "events.jsonl"
+    if not path.exists():
+        return
+    with path.open("rb") as file:
+        file.seek(offset)
+        for line in file:
+            offset += len(line)
+            event = _event(line.decode(errors="replace")) if line.endswith(b"\n") else None
+            if event is not None:
+                yield event, offset
 
 
 def _by_step(folder: Path) -> list[Path]:

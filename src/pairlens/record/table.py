@@ -3,6 +3,7 @@
 import ast
 import os
 import re
+from bisect import bisect_left
 from functools import lru_cache
 from pathlib import Path
 
@@ -98,6 +99,21 @@ def rows_before(path: Path, step: int) -> int:
     if found is None or "step" not in (found.dtype.names or ()):
         return 0
     return int((found["step"] < step).sum())
+
+
+def rows_from(path: Path, step: int, most: int) -> np.ndarray:
+    """The rows of a table with a rising column `step` from a step on, at most so many, as a copy.
+
+    It touches no other rows, so that a long table is cheap to follow. Empty where there is no table, or none of them.
+
+    Raises:
+        InputError: the file is damaged.
+    """
+    found = mapped(path)
+    if found is None or "step" not in (found.dtype.names or ()):
+        return np.empty(0)
+    first = bisect_left(found["step"], step)
+    return np.array(found[first : first + most])
 
 
 def mapped(path: Path) -> np.ndarray | None:

@@ -5,19 +5,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from pairlens.health import Finding, evidence_of, examine
 from pairlens.record.run import Run
 from pairlens.report.read import Scores, column, finite, scores, settled, step_seconds, undamaged
-
-
-@dataclass(frozen=True)
-class Space:
-    """How one embedding space looked over the last tenth of the steps, before any feature transform."""
-
-    name: str
-    feature_std: float  # times sqrt(D)
-    negative_mean: float
-    separation: float  # (positive mean - negative mean) / root mean square of the two standard deviations
-    accuracy: float  # share of queries whose key scores above all negatives
 
 
 @dataclass(frozen=True)
@@ -33,10 +23,9 @@ class Facts:
     updated: str
     scores: Scores
     test_images: int | None
-    broken_step: int | None  # the first step whose loss was NaN or infinite
-    spaces: tuple[Space, ...]
+    health: tuple[Finding, ...]  # what every rule says, the gravest first
+    accuracy: float  # mean over spaces, last tenth of the steps: share of queries whose key scores above all negatives
     images_per_second: float
-    has_loss: bool = True  # whether it was recorded
     observed: bool = False  # from outside: there is no encoder to evaluate, and nothing to resume
     skipped: int = 0  # files that could not be read when it began
     replaced: int = 0  # files that could not be read later, so that other images took their places
@@ -45,8 +34,7 @@ class Facts:
 def facts_of(run: Run) -> Facts:
     """The facts of a run that the verdict needs."""
     status, table = undamaged(lambda: run.status, {"state": "damaged"}), run.statistics
-    loss, step = column(table, "loss"), column(table, "step")
-    broken = step[~np.isfinite(loss)] if loss is not None and step is not None else np.zeros(0)
+    step, evidence = column(table, "step"), evidence_of(run)
     epoch, seconds, images = (column(table, k) for k in ("epoch", "seconds", "images"))
     spent = step_seconds(table)
     rate = float(np.median(images / np.maximum(spent, 1e-9))) if images is not None and spent is not None else math.nan
@@ -61,33 +49,10 @@ def facts_of(run: Run) -> Facts:
         updated=str(status.get("updated", "")),
         scores=scores(run.evaluation),
         test_images=data.get("test"),
-        broken_step=int(broken[0]) if len(broken) else None,
-        spaces=tuple(_space(run, name) for name in run.spaces),
+        health=examine(evidence),
+        accuracy=float(np.mean([settled(column(table, f"{space}.accuracy")) for space in run.spaces] or [math.nan])),
         images_per_second=rate,
-        has_loss=loss is not None,
         observed=run.observed,
-        skipped=_files(run, "skipped"),
-        replaced=_files(run, "unreadable"),
-    )
-
-
-def _files(run: Run, kind: str) -> int:
-    """How many files the events of a kind name."""
-    events = undamaged(lambda: run.events, None) or []
-    texts = [str(event.get("text")) for event in events if event.get("kind") == kind]
-    return len({text.partition(": ")[0] for text in texts})
-
-
-def _space(run: Run, name: str) -> Space:
-    def at_end(statistic: str) -> float:
-        return settled(column(run.statistics, f"{name}.{statistic}"))
-
-    spread = math.sqrt(max(0.0, (at_end("raw_positive_variance") + at_end("raw_negative_variance")) / 2))
-    apart = at_end("raw_positive_mean") - at_end("raw_negative_mean")
-    return Space(
-        name=name,
-        feature_std=at_end("feature_std"),
-        negative_mean=at_end("raw_negative_mean"),
-        separation=apart / spread if spread > 0 else math.nan,
-        accuracy=at_end("accuracy"),
+        skipped=evidence.files[0],
+        replaced=evidence.files[1],
     )

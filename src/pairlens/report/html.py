@@ -69,11 +69,14 @@ def data_json(value: object, attributes: Attributes) -> Html:
     return embedded_json(json.dumps(value, allow_nan=False), attributes)
 
 
-def chart(figure: go.Figure, alt: str, height: int, role: str | None = None) -> Html:
-    """A plotly figure to be drawn by the page's script; `alt` says in words what it shows."""
+def chart(figure: go.Figure, alt: str, height: int, role: str | None = None, name: str | None = None) -> Html:
+    """A plotly figure to be drawn by the page's script; `alt` says in words what it shows.
+
+    `name` is what its file is called where it is saved; by default it is called after the heading above it.
+    """
     text = plotly.io.to_json(figure, validate=False, remove_uids=True)
-    attributes = {"class": "chart", "role": "img", "aria-label": alt, "style": f"height:{height}px", "data-role": role}
-    return tag("div", attributes, embedded_json(text, {}))
+    attributes: Attributes = {"class": "chart", "role": "img", "aria-label": alt, "style": f"height:{height}px"}
+    return tag("div", {**attributes, "data-role": role, "data-name": name}, embedded_json(text, {}))
 
 
 def data_uri(pixels: UInt8[np.ndarray, "3 H W"]) -> str:

@@ -2,12 +2,6 @@
 (() => {
   const root = document.documentElement;
   const dark = JSON.parse(document.getElementById("dark-colors").textContent);
-  const config = {
-    displaylogo: false,
-    responsive: true,
-    modeBarButtons: [["toImage", "resetScale2d"]],
-    toImageButtonOptions: { format: "svg" },
-  };
   const touch = matchMedia("(pointer: coarse)").matches;
 
   // Figures -----------------------------------------------------------------------------------------------------
@@ -41,13 +35,68 @@
     figure.layout.xaxis.title.text = "epoch";
   }
 
+  // What a figure shows beside its lines: buttons that save it, and one that shows all of it again.
+  const isDeep = (figure) => figure.data.some((trace) => ["scatter3d", "surface"].includes(trace.type));
+  const config = (element) => {
+    const deep = isDeep(sources.get(element));
+    const formats = deep ? ["png"] : ["svg", "png"]; // what WebGL draws is a bitmap in any format
+    const buttons = formats.map((format) => ({
+      name: format,
+      title: `Save as ${format.toUpperCase()}`,
+      icon: { svg: `<svg viewBox="0 0 26 14"><text x="13" y="11" text-anchor="middle">${format.toUpperCase()}</text></svg>` },
+      click: () => save(element, format),
+    }));
+    const reset = deep ? "resetCameraDefault3d" : "resetScale2d";
+    return { displaylogo: false, responsive: true, scrollZoom: false, modeBarButtons: [[...buttons, reset]] };
+  };
+
+  // A saved figure stands alone: what the page says around it goes into it.
+  function save(element, format) {
+    const { data, layout } = worn(element);
+    const heading = element.parentElement.querySelector("h3")?.textContent ?? "";
+    const deep = isDeep({ data }); // there an axis names the lines
+    for (const trace of data) trace.showlegend = !deep && trace.showlegend !== false && Boolean(trace.name);
+    layout.showlegend ||= data.filter((trace) => trace.showlegend).length > 1;
+    layout.paper_bgcolor = getComputedStyle(root).getPropertyValue("--card").trim();
+    if (layout.yaxis?.title && !layout.yaxis.title.text) layout.yaxis.title.text = heading;
+    const words = [element.closest("section").id, element.dataset.name ?? heading];
+    const filename = ["pairlens", ...words].join(" ").toLowerCase().replace(/[^a-z0-9]+/g, "-").replace(/-$/, "");
+    const size = { width: element.clientWidth, height: element.clientHeight, scale: format === "png" ? 3 : 1 };
+    return Plotly.downloadImage({ data, layout }, { format, filename, ...size });
+  }
+
+  // Three dimensions need WebGL, of which a browser gives a page a few contexts: figures that are hidden give theirs back.
+  let webgl; // asked once, and only where it is needed
+  const hasWebgl = () => (webgl ??= ["webgl2", "webgl"].some((kind) => document.createElement("canvas").getContext(kind)));
+  function excuse(element) {
+    const words = document.createElement("p");
+    words.className = "notice";
+    words.textContent = "This browser has no WebGL, so nothing is drawn in three dimensions; in two the figure shows the same.";
+    element.replaceChildren(words);
+    element.style.height = "auto";
+    sources.delete(element);
+  }
+  function releaseHidden() {
+    for (const element of sources.keys()) {
+      if (!isDeep(sources.get(element)) || !element.dataset.drawn || shown(element)) continue;
+      Plotly.purge(element);
+      delete element.dataset.drawn;
+      delete element.dataset.look;
+    }
+  }
+
   const look = (element) => root.dataset.theme + (countsEpochs(element) ? axis : "");
-  function draw(element) {
+  function worn(element) { // the figure as it is to be drawn now
     const figure = structuredClone(themed(sources.get(element)));
-    if (touch) figure.layout.dragmode = false; // a finger on a figure scrolls the page
     if (axis === "epoch" && countsEpochs(element)) overEpochs(figure);
+    return figure;
+  }
+  function draw(element) {
+    if (isDeep(sources.get(element)) && !hasWebgl()) return excuse(element);
+    const figure = worn(element);
+    if (touch) figure.layout.dragmode = false; // a finger on a figure scrolls the page
     element.dataset.look = look(element);
-    return Plotly.react(element, figure.data, figure.layout, config).then(() => {
+    return Plotly.react(element, figure.data, figure.layout, config(element)).then(() => {
       element.dataset.drawn = "true";
       wire(element);
     });
@@ -84,7 +133,14 @@
   function moments(shares, bins) {
     const mean = shares.reduce((sum, share, i) => sum + share * bins[i], 0);
     const variance = shares.reduce((sum, share, i) => sum + share * (bins[i] - mean) ** 2, 0);
-    return `${signed(mean)} ± ${Math.sqrt(variance).toFixed(2)}`;
+    return { mean, variance, said: `${signed(mean)} ± ${Math.sqrt(variance).toFixed(2)}` };
+  }
+
+  function change(before, after) { // what the transform does to both kinds at a step
+    const shift = after.positive.mean - before.positive.mean;
+    const factor = after.negative.variance / before.negative.variance;
+    const spread = Number.isFinite(factor) ? `, and the negatives\u2019 variance is ${factor.toFixed(2)} times what it was` : "";
+    return ` The transform moves the positives\u2019 mean by ${shift < 0 ? "" : "+"}${signed(shift)}${spread}.`;
   }
 
   for (const panel of document.querySelectorAll(".distribution")) {
@@ -105,10 +161,15 @@
       const traces = sources.get(profile).data;
       for (const trace of traces) trace.y = at(...trace.meta, place);
       const positive = at("after", "positive", place), negative = at("after", "negative", place);
+      const seen = Object.fromEntries(Object.keys(maps).map((stage) => [stage, {
+        positive: moments(at(stage, "positive", place), axis.bins),
+        negative: moments(at(stage, "negative", place), axis.bins),
+      }]));
       const shared = positive.reduce((sum, share, i) => sum + Math.min(share, negative[i]), 0);
       panel.querySelector(".words").textContent =
-        `Positives ${moments(positive, axis.bins)}, negatives ${moments(negative, axis.bins)}; ` +
-        `${(100 * shared).toFixed(shared < 0.1 ? 1 : 0)} % of the two distributions overlap.`;
+        `Positives ${seen.after.positive.said}, negatives ${seen.after.negative.said}; ` +
+        `${(100 * shared).toFixed(shared < 0.1 ? 1 : 0)} % of the two distributions overlap.` +
+        (seen.before ? change(seen.before, seen.after) : "");
       if (profile.dataset.drawn) draw(profile);
       for (const map of panel.querySelectorAll("[data-role^=heat]")) { // the line that marks the step
         const [line] = sources.get(map).layout.shapes;
@@ -147,6 +208,7 @@
     for (const part of document.querySelectorAll(".choice")) {
       if (part.dataset.group === group) part.hidden = part.dataset.value !== value;
     }
+    releaseHidden();
     scrollBy(0, button.getBoundingClientRect().top - before); // what changes above must not move what is looked at
     drawAll();
   });
@@ -162,10 +224,10 @@
     try { localStorage.setItem("pairlens-theme", theme); } catch { /* the choice then lasts as long as the page */ }
     wear(theme);
   });
-  let worn = null;
+  let before = null;
   matchMedia("print").addEventListener("change", (event) => {
-    if (event.matches) worn = root.dataset.theme;
-    root.dataset.theme = event.matches ? "light" : worn;
+    if (event.matches) before = root.dataset.theme;
+    root.dataset.theme = event.matches ? "light" : before;
     for (const element of sources.keys()) if (shown(element)) draw(element); // at once: printing does not wait
   });
 

@@ -7,7 +7,6 @@ from pairlens.errors import InputError
 from pairlens.record.run import Run
 from pairlens.report.compose import each, together, without_places
 from pairlens.report.document import Section, document, write_page
-from pairlens.report.facts import facts_of
 from pairlens.report.html import Html, join, tag, user
 from pairlens.report.localised import kind
 from pairlens.report.panels import (
@@ -17,20 +16,31 @@ from pairlens.report.panels import (
     configuration,
     confusion,
     crops,
-    curves,
     distributions,
     few_shot,
     gallery,
+    health,
     kept,
+    landscape,
     neighbours,
     probe,
     probes,
+    quality,
     retrieval,
     run_table,
     semantics,
     spaces,
     throughput,
-    verdict,
+)
+from pairlens.report.plots import SCORES, TRAINING
+from pairlens.report.score_sections import (
+    compared_sections,
+    curves_of,
+    false_negatives_sections,
+    one_of_each,
+    sweep_sections,
+    sweeps_of,
+    verdicts,
 )
 from pairlens.report.text import clean, listed, unique_names
 
@@ -58,74 +68,93 @@ def write_report(runs: Sequence[Run], output: Path) -> Path:
 
 def page(runs: Sequence[Run]) -> str:
     """The whole page as text."""
-    names = [clean(name) for name in unique_names([run.folder for run in runs])]
+    names = names_of(runs)
     title = names[0] if len(names) == 1 else f"{len(names)} runs compared"
-    sections = _sections(runs, names)
+    sections = sections_of(runs, names)
     return document(title, "report", _header(runs, names), sections, _footer(runs))
 
 
-def _sections(opened: Sequence[Run], names: Sequence[str]) -> list[Section]:
+def names_of(runs: Sequence[Run]) -> list[str]:
+    """What the report calls the runs."""
+    return [clean(name) for name in unique_names([run.folder for run in runs])]
+
+
+def sections_of(opened: Sequence[Run], names: Sequence[str]) -> list[Section]:
+    """The report's sections, without those that no run has anything for."""
     several = len(opened) > 1
     whose = "Choose a run; " if several else ""
+    swept, many = sweeps_of(opened)
+    some, some_names = one_of_each(opened, names, many)
     found = [
-        Section("verdict", "Verdict", "", together(opened, names, facts_of, without_places(verdict.draw))),
+        Section("verdict", "Verdict", "", verdicts(opened, names, many)),
         Section(
             "accuracy",
             "Accuracy against baselines",
             "The trained encoder should stand clearly above raw pixels and above the untrained encoder.",
-            _accuracy(opened, names),
+            _accuracy(opened, names) if many is None else _confused(some, some_names),
         ),
+        *sweep_sections(opened, names, swept),
         *_kept(opened, names),
-        *_probed(opened, names),
-        *_spaces(opened, names),
+        *_probed(some, some_names),
+        *_spaces(some, some_names),
+        Section(
+            "health",
+            "Health",
+            "Is it converging, has it collapsed, what to change? What pairlens doctor says, by documented rules.",
+            each(opened, names, health.compute, lambda d, _: health.draw(d)),
+        ),
         Section(
             "pairs",
             "Positive and negative pairs",
             "Each step's pairs by their cosine. Look for two bands that part: positives high, negatives around zero, "
             "with little overlap.",
-            each(opened, names, distributions.compute, lambda d, i: distributions.draw(d, f"space-{i}")),
+            each(some, some_names, distributions.compute, lambda d, i: distributions.draw(d, f"space-{i}")),
         ),
+        *compared_sections(opened, names, many),
+        *false_negatives_sections(some, some_names),
         Section(
             "scores",
             "Score statistics",
             "Mean and variance of the same scores"
             + (", all runs in one plot. " if several else ". ")
             + "The two means should part early, and the curves be smooth.",
-            together(opened, names, curves.compute_scores, curves.draw),
+            curves_of(opened, names, many, SCORES),
         ),
         Section(
             "curves",
             "Training curves",
             "A healthy run leaves the guessing line early and then improves ever more slowly, without jumps.",
-            together(opened, names, curves.compute, curves.draw),
+            curves_of(opened, names, many, TRAINING),
         ),
+        *_landscape(opened, names),
+        *_quality(opened, names),
         Section(
             "views",
             "Views",
             whose
             + "two views of one image make a positive pair. Ask yourself: could you still tell that both show the "
             "same thing?",
-            each(opened, names, gallery.compute, lambda d, i: gallery.draw(d, f"sample-{i}")),
+            each(some, some_names, gallery.compute, lambda d, i: gallery.draw(d, f"sample-{i}")),
         ),
-        *_localisation(opened, names),
+        *_localisation(some, some_names),
         Section(
             "neighbours",
             "Nearest neighbours",
             "What the encoder finds most alike, nearest first. It should match what the images show, not their "
             "colour or background.",
-            each(opened, names, neighbours.compute, lambda d, _: neighbours.draw(d)),
+            each(some, some_names, neighbours.compute, lambda d, _: neighbours.draw(d)),
         ),
         Section(
             "speed",
             "Speed",
             "Most of a step should be forward and backward; much data or views time means that the network waits.",
-            _speed(opened, names),
+            _speed(some, some_names),
         ),
         Section(
             "configuration",
             "Configuration and environment",
             "All that was asked for and all that it ran on, as recorded by the run itself.",
-            each(opened, names, configuration.compute, lambda d, _: configuration.draw(d)),
+            each(some, some_names, configuration.compute, lambda d, _: configuration.draw(d)),
         ),
     ]
     if several:
@@ -135,12 +164,33 @@ def _sections(opened: Sequence[Run], names: Sequence[str]) -> list[Section]:
     return [Section(s.anchor, s.title, s.lead[:1].upper() + s.lead[1:], s.content) for s in found]
 
 
+def _quality(opened: Sequence[Run], names: Sequence[str]) -> list[Section]:
+    """What features are worth without labels, where that was measured of a run."""
+    if not any((run.folder / "quality.npy").exists() for run in opened):
+        return []
+    lead = "Measured on views that are not trained on, without labels: do the features still get better?"
+    return [Section("quality", "Quality without labels", lead, together(opened, names, quality.compute, quality.draw))]
+
+
 def _kept(opened: Sequence[Run], names: Sequence[str]) -> list[Section]:
     """What the encoders keep, where that was measured of one."""
     if not any((run.folder / "kept.json").exists() for run in opened):
         return []
     lead = "Training teaches to ignore what views differ in. What a task needs, the features should still tell."
     return [Section("kept", "What is kept", lead, together(opened, names, kept.compute, kept.draw))]
+
+
+def _landscape(opened: Sequence[Run], names: Sequence[str]) -> list[Section]:
+    """The loss along its gradient, where that was measured of one."""
+    if not any((run.folder / "landscape.npy").exists() for run in opened):
+        return []
+    lead = (
+        "How far does the slope tell what comes? Narrow, even bands are a smooth landscape, in which a step lands "
+        "where its gradient led; wide and jagged ones are a rugged one."
+    )
+    return [
+        Section("landscape", "Gradient landscape", lead, together(opened, names, landscape.compute, landscape.draw))
+    ]
 
 
 def _probed(opened: Sequence[Run], names: Sequence[str]) -> list[Section]:
@@ -217,8 +267,12 @@ def _localisation(opened: Sequence[Run], names: Sequence[str]) -> list[Section]:
 def _accuracy(opened: Sequence[Run], names: Sequence[str]) -> Html:
     bars = together(opened, names, accuracy.compute, without_places(accuracy.draw))
     curve = together(opened, names, probes.compute, probes.draw)
-    matrix = each(opened, names, confusion.compute, lambda d, i: confusion.draw(d, f"confusion-{i}"))
+    matrix = _confused(opened, names)
     return join([bars, tag("div", {"class": "columns"}, tag("div", {}, curve), tag("div", {}, matrix))])
+
+
+def _confused(opened: Sequence[Run], names: Sequence[str]) -> Html:
+    return each(opened, names, confusion.compute, lambda d, i: confusion.draw(d, f"confusion-{i}"))
 
 
 def _speed(opened: Sequence[Run], names: Sequence[str]) -> Html:

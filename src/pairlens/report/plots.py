@@ -56,12 +56,33 @@ TRAINING = (
         "How often the positive scores above every negative: should rise.",
         form=".0%",
     ),
+    Plot(
+        "negatives_above",
+        "Negatives above the positive",
+        "A guess has half of them there: should fall early.",
+        form=".0%",
+    ),
+    Plot(
+        "effective_negatives",
+        "Effective negatives",
+        "How many negatives carry a query's loss, of all K: few means that only the hardest teach.",
+    ),
+    Plot(
+        "batch_negative_mean",
+        "Mean of the batch's own negative scores",
+        "Fresh negatives: far from the mean of all, a queue's keys are of another time and told apart by that.",
+    ),
     Plot("alignment", "Alignment", "Mean squared distance of positives: lower is tighter."),
     Plot("uniformity", "Uniformity", "How evenly embeddings fill the sphere: should fall below zero, then level off."),
     Plot(
         "feature_std",
         "Feature spread",
         "Of the embeddings, 1 where they are evenly spread: falling towards 0 is collapse.",
+    ),
+    Plot(
+        "effective_rank",
+        "Effective rank",
+        "Dimensions that the embeddings fill: falling towards 1 is dimensional collapse.",
     ),
     Plot(
         "gradient_norm",

@@ -3,23 +3,39 @@
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, TypeVar
-
-import numpy as np
-from jaxtyping import Num
+from typing import TypeVar
 
 from pairlens.errors import InputError
-from pairlens.phases import PHASES
+from pairlens.record.columns import DAMAGED, column, finite, settled, step_seconds, undamaged
 from pairlens.record.run import Run
 from pairlens.report.text import count
 
+__all__ = [
+    "CONTESTANTS",
+    "CONTESTANT_NAMES",
+    "DAMAGED",
+    "MIXES",
+    "PROTOCOL_NAMES",
+    "Missing",
+    "Score",
+    "Scores",
+    "Start",
+    "chance_of",
+    "column",
+    "finite",
+    "intact",
+    "scores",
+    "settled",
+    "step_seconds",
+    "transform_start",
+    "undamaged",
+]
+
 T = TypeVar("T")
+Content = TypeVar("Content")
 CONTESTANTS = ("encoder", "random", "pixels")
 CONTESTANT_NAMES = {"encoder": "trained encoder", "random": "untrained encoder", "pixels": "raw pixels"}
 PROTOCOL_NAMES = {"knn": "kNN", "linear": "linear read-out", "retrieval": "view retrieval"}
-
-
-DAMAGED = (InputError, ValueError, OSError, KeyError, TypeError, EOFError)  # what a damaged file makes a reader raise
 
 
 @dataclass(frozen=True)
@@ -40,15 +56,7 @@ class Score:
 Scores = Mapping[str, Mapping[str, Score]]  # protocol -> contestant -> score
 
 
-def undamaged(read: Callable[[], T], otherwise: T) -> T:
-    """What `read` gives, or `otherwise` where its file is damaged and less important than its panel."""
-    try:
-        return read()
-    except DAMAGED:
-        return otherwise
-
-
-def intact(read: Callable[[Mapping[str, Any]], T], found: Mapping[str, Any], file: str, remedy: str) -> T:
+def intact(read: Callable[[Content], T], found: Content, file: str, remedy: str) -> T:
     """What `read` makes of a file's content.
 
     Raises:
@@ -58,11 +66,6 @@ def intact(read: Callable[[Mapping[str, Any]], T], found: Mapping[str, Any], fil
         return read(found)
     except (ValueError, TypeError, LookupError, ArithmeticError, AttributeError) as error:
         raise InputError(f"{file} is damaged or of another version; {remedy}") from error
-
-
-def finite(value: object, otherwise: float) -> float:
-    """A recorded number, or `otherwise` where it is none."""
-    return float(value) if isinstance(value, int | float) and math.isfinite(value) else otherwise
 
 
 @dataclass(frozen=True)
@@ -93,32 +96,9 @@ def transform_start(run: Run) -> Start | None:
     return Start(epoch, epoch * length if isinstance(length, int) else None, bool(given.get("union")))
 
 
-def column(table: np.ndarray, name: str) -> Num[np.ndarray, "N ..."] | None:
-    """A column of a structured table, or None where the table is empty or does not have it."""
-    if not len(table) or table.dtype.names is None or name not in table.dtype.names:
-        return None
-    return table[name]
-
-
-def step_seconds(table: np.ndarray) -> Num[np.ndarray, "N"] | None:
-    """How long each step took: the sum of its phases, or the time since the step before where those are not known."""
-    phases = [v for phase in PHASES if (v := column(table, f"time_{phase}")) is not None]
-    if phases:
-        return np.sum(phases, axis=0)
-    passed = column(table, "seconds")
-    if passed is None or len(passed) < 2:
-        return None
-    gaps = np.diff(passed)
-    return np.concatenate([gaps[:1], gaps])
-
-
-def settled(values: Num[np.ndarray, "N"] | None) -> float:
-    """The mean of the finite values among the last tenth: where a noisy curve ended. NaN where there are none."""
-    if values is None or not len(values):
-        return float("nan")
-    last = np.asarray(values[-max(1, len(values) // 10) :], np.float64)
-    last = last[np.isfinite(last)]
-    return float(last.mean()) if len(last) else float("nan")
+def chance_of(run: Run) -> dict[str, float]:
+    """log(K+1) of each space with negatives: the loss of a guess among the positive and K of them."""
+    return {s: math.log(v["negatives"] + 1) for s, v in run.info["spaces"].items() if v.get("negatives")}
 
 
 def scores(evaluation: Mapping[str, object] | None) -> Scores:

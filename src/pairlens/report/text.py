@@ -1,9 +1,22 @@
 """Words and numbers for the page: what comes from files or users is made harmless here, numbers are made readable."""
 
 import html
-import math
 from datetime import datetime, timedelta
 from pathlib import Path
+
+from pairlens.words import count, listed, number, percent
+
+__all__ = [
+    "clean",
+    "count",
+    "listed",
+    "moment",
+    "number",
+    "percent",
+    "plot_text",
+    "shorten",
+    "unique_names",
+]
 
 _BIDI = dict.fromkeys(map(ord, "\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"), "\ufffd")
 _CONTROL = {i: " " if chr(i) in "\t\n\r" else "\ufffd" for i in (*range(32), *range(127, 160))}
@@ -26,27 +39,6 @@ def plot_text(value: object, limit: int = 28) -> str:
     return f"\u2068{html.escape(shorten(clean(value), limit), quote=False)}\u2069"
 
 
-def percent(share: float | int, digits: int = 1) -> str:
-    """A share as a percentage; a dash for what is not a number."""
-    return f"{100 * share:.{digits}f}\u00a0%" if math.isfinite(share) else "\u2013"
-
-
-def number(value: float | int, digits: int = 3) -> str:
-    """A number with so many significant digits; no exponent for usual sizes."""
-    if not math.isfinite(value):
-        return "\u2013"
-    if value == 0 or 1e-4 <= abs(value) < 1e9:
-        places = 0 if value == 0 else max(0, digits - 1 - math.floor(math.log10(abs(value))))
-        text = f"{value:,.{places}f}".replace(",", "\u202f")
-        return text.replace("-", "\u2212")
-    return f"{value:.{digits - 1}e}".replace("-", "\u2212")
-
-
-def count(value: float | int) -> str:
-    """A whole number, thousands set apart by thin spaces."""
-    return f"{value:,.0f}".replace(",", "\u202f").replace("-", "\u2212") if math.isfinite(value) else "\u2013"
-
-
 def moment(text: str) -> str:
     """An ISO date and time as people write it, to the minute; what is none is given back as it came."""
     try:
@@ -55,11 +47,6 @@ def moment(text: str) -> str:
         return text
     zone = " UTC" if when.utcoffset() == timedelta(0) else ""
     return f"{when:%Y-%m-%d %H:%M}{zone}"
-
-
-def listed(words: list[str]) -> str:
-    """Words as a sentence lists them: "a, b and c"."""
-    return words[0] if len(words) == 1 else ", ".join(words[:-1]) + " and " + words[-1] if words else ""
 
 
 def unique_names(folders: list[Path]) -> list[str]:

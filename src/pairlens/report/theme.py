@@ -6,6 +6,7 @@ Figures are made in the light colours. The page's script exchanges them by `DARK
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import plotly.colors
 import plotly.graph_objects as go
 from plotly.basedatatypes import BaseTraceType
 
@@ -13,7 +14,14 @@ INK, MUTED, GRID, PAPER = "#1c1e24", "#646b78", "#e5e4df", "#ffffff"
 POSITIVE, NEGATIVE = "#0072b2", "#d55e00"  # Okabe and Ito's blue and vermilion: apart for every kind of colour vision
 POSITIVE_LINE, NEGATIVE_LINE = "#00466e", "#8a3c00"  # the same hues, for lines on their own heat
 ENCODER = "#4b3fa7"
-PARTS = {"data": "#b9a44c", "views": "#2f9e8f", "forward": "#4b3fa7", "backward": "#a79bdc", "rest": "#b4b2ab"}
+PARTS = {
+    "data": "#b9a44c",
+    "views": "#2f9e8f",
+    "forward": "#4b3fa7",
+    "backward": "#a79bdc",
+    "record": "#c0356b",
+    "rest": "#b4b2ab",
+}
 SPACES = ("#5b6b7f", "#c46a00", "#2a7fb8", "#a6386f", "#3f8f3f", "#7a5cc2")  # the invariant one first
 VIEWS = ("#7b3294", "#1b8a5a", "#a6761d", "#c2185b")
 
@@ -27,6 +35,9 @@ class Style:
     color: str
     dash: str
 
+
+BAND = 0.16
+"""Opacity of the band about a curve."""
 
 _RUNS = (ENCODER, "#15803d", "#c0356b", "#8a7500", "#0f8a8a", "#8c2f7f", "#6b5a4b", "#5d6b7a")
 _DASHES = ("solid", "dash", "dot", "dashdot")
@@ -61,6 +72,29 @@ DARK = {
 }
 
 
+def _sampled(low: float, high: float, count: int = 16) -> tuple[str, ...]:
+    """Colours of Viridis between two of its places, dark to bright; neighbours of its stops are mixed."""
+    stops = [tuple(int(color[i : i + 2], 16) for i in (1, 3, 5)) for color in plotly.colors.sequential.Viridis]
+    found = []
+    for step in range(count):
+        at = (low + (high - low) * step / (count - 1)) * (len(stops) - 1)
+        first = min(int(at), len(stops) - 2)
+        mixed = (round(a + (b - a) * (at - first)) for a, b in zip(stops[first], stops[first + 1], strict=True))
+        found.append("#" + "".join(f"{channel:02x}" for channel in mixed))
+    return tuple(found)
+
+
+SEQUENCE = _sampled(0.0, 0.8)
+"""Of what has an order, first to last; in order for every kind of colour vision and in grey."""
+
+_SEQUENCE_DARK = _sampled(0.34, 1.0)
+
+
+def order(place: int, count: int) -> int:
+    """Which colour of `SEQUENCE` one of so many things in their order has; the page calls it `--order-...`."""
+    return round(place * (len(SEQUENCE) - 1) / max(1, count - 1))
+
+
 def run_style(place: int) -> Style:
     """Colour and dash of the run at this place; the first runs keep theirs when others are added.
 
@@ -86,9 +120,11 @@ def dark_colors() -> dict[str, str]:
     shades: dict[str, str] = {}
     for light, dark in DARK.items():
         shades[light] = dark
-        shades |= {fade(light, a): fade(dark, a) for a in (0.10, 0.16, 0.25, 0.5)}
+        shades |= {fade(light, a): fade(dark, a) for a in (0.10, BAND, 0.25, 0.5)}
         shades |= {str(a[1]): str(b[1]) for a, b in zip(heat(light), heat(dark), strict=True)}
         shades |= {str(a[1]): str(b[1]) for a, b in zip(heat(light, 0.6, 0.5), heat(dark, 0.6, 0.5), strict=True)}
+    for light, dark in zip(SEQUENCE, _SEQUENCE_DARK, strict=True):
+        shades |= {light: dark, fade(light, BAND): fade(dark, BAND)}
     return shades
 
 
@@ -116,6 +152,7 @@ def figure(traces: Sequence[BaseTraceType], x: str, y: str, legend: bool = False
         "legend": {"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom", "font": {"color": INK}},
         "hoverlabel": {"bgcolor": PAPER, "bordercolor": GRID, "font": {"color": INK, "family": FONT, "size": 12.5}},
         "hovermode": "closest",
+        "modebar": {"bgcolor": "rgba(0,0,0,0)", "color": MUTED, "activecolor": INK},
     }
     return go.Figure(data=traces, layout=layout)
 
@@ -125,7 +162,8 @@ def style_css() -> str:
     names = {"ink": INK, "muted": MUTED, "line": GRID, "card": PAPER, "positive": POSITIVE, "negative": NEGATIVE}
     names |= {"positive-line": POSITIVE_LINE, "negative-line": NEGATIVE_LINE, "accent": ENCODER}
     names |= {f"part-{k}": v for k, v in PARTS.items()} | {f"run-{i}": c for i, c in enumerate(_RUNS)}
-    names |= {f"space-{i}": c for i, c in enumerate(SPACES)}
+    names |= {f"space-{i}": c for i, c in enumerate(SPACES)} | {f"order-{i}": c for i, c in enumerate(SEQUENCE)}
+    worn = DARK | dict(zip(SEQUENCE, _SEQUENCE_DARK, strict=True))
     light = "".join(f"--{k}:{v};" for k, v in names.items())
-    dark = "".join(f"--{k}:{DARK[v]};" for k, v in names.items())
+    dark = "".join(f"--{k}:{worn[v]};" for k, v in names.items())
     return f":root{{{light}}}:root[data-theme=dark]{{{dark}}}"

@@ -6,10 +6,10 @@ from collections.abc import Callable, Mapping
 from types import ModuleType
 
 from pairlens.errors import InputError
-from pairlens.studies import ccrop, gp, looc
+from pairlens.studies import ccrop, ft, gp, looc
 from pairlens.studies.arms import Study
 
-MODULES: tuple[ModuleType, ...] = (gp, ccrop, looc)
+MODULES: tuple[ModuleType, ...] = (ft, gp, ccrop, looc)
 
 
 def _studies(module: ModuleType) -> dict[str, Callable[[], Study]]:

@@ -19,7 +19,7 @@ Flag = bool | int | float | str | tuple[float, ...] | tuple[str, ...]
 Flags = Mapping[str, Flag]
 """Flags by their names in the recipe's settings: {"fixed_head": True, "crop": (0.2, 0.5)}."""
 
-OWN = ("labels", "test", "save_every", "record", "decode")
+OWN = ("labels", "test", "save_every", "record", "landscape", "decode")
 """Flags of `pairlens train` that belong to no recipe; those of the machine are a `Machine`'s fields."""
 
 

@@ -11,11 +11,10 @@ from typing import NamedTuple
 import numpy as np
 
 from pairlens.intervals import Estimate, interval
-from pairlens.phases import PHASES
 from pairlens.record.run import Run
 from pairlens.report.kept import read_kept
 from pairlens.report.localised import box_files, read_found
-from pairlens.report.read import column, undamaged
+from pairlens.report.read import column, step_seconds, undamaged
 from pairlens.studies.arms import Arm, Setting, Study, job
 from pairlens.studies.stages import stage_of
 from pairlens.views.boxes import QUANTILES, Refresh
@@ -166,7 +165,5 @@ def last_epoch(run: Run, name: str) -> float:
 
 def training_minutes(run: Run) -> float:
     """Steps times the median step: what the machine did beside a run, or a pause, does not count."""
-    rows = run.statistics
-    if not len(rows):
-        return 0.0
-    return len(rows) * float(np.median(sum(rows[f"time_{phase}"] for phase in PHASES))) / 60
+    spent = step_seconds(run.statistics)
+    return 0.0 if spent is None else len(spent) * float(np.median(spent)) / 60

@@ -3,7 +3,6 @@
 Which statistics there are, and what to look for in each, stands in `report/plots.py`.
 """
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -13,11 +12,12 @@ import plotly.graph_objects as go
 from pairlens.record.run import Run
 from pairlens.report.axes import axis_switch, in_epochs, marks, steps_per_epoch, with_marks
 from pairlens.report.html import Html, chart, join, tag, user
+from pairlens.report.lines import line, stroke, with_band
 from pairlens.report.localised import refresh_steps
 from pairlens.report.plots import SCORES, TRAINING, Plot
-from pairlens.report.read import Missing, Start, column, transform_start
+from pairlens.report.read import Missing, Start, chance_of, column, transform_start
 from pairlens.report.text import count, number, plot_text
-from pairlens.report.theme import MUTED, NEGATIVE, POSITIVE, Style, fade, figure, run_style
+from pairlens.report.theme import MUTED, NEGATIVE, POSITIVE, Style, figure, run_style
 from pairlens.report.thin import Curve, thin
 
 
@@ -64,10 +64,9 @@ def _compute(run: Run, plots: tuple[Plot, ...]) -> Curves | Missing:
     if plots is TRAINING and "loss" not in found and (loss := column(table, "loss")) is not None:
         found["loss"] = {"": thin(step, loss)}
     marked = refresh_steps(run) if plots is SCORES else ()
-    chance = {s: math.log(v["negatives"] + 1) for s, v in run.info["spaces"].items() if v.get("negatives")}
     if not found:
         return Missing("The recorded statistics hold none of the known columns, so there are no curves.")
-    return Curves(plots, found, raw, chance, transform_start(run), steps_per_epoch(run), marked)
+    return Curves(plots, found, raw, chance_of(run), transform_start(run), steps_per_epoch(run), marked)
 
 
 def plot(found: Sequence[Curves], names: Sequence[str], places: Sequence[int], of: Plot) -> go.Figure:
@@ -83,8 +82,8 @@ def plot(found: Sequence[Curves], names: Sequence[str], places: Sequence[int], o
             style = _style(place, spaces.index(space) if space else 0, len(found), len(spaces), of.kind)
             label = plot_text(" \u00b7 ".join(parts), 40) if parts else ""
             if before := one.raw.get(of.key, {}).get(space):
-                of_run.append(_line(before, style, f"{label} before the transform".strip(), of.form, 1.1))
-            of_run += _curve(curve, style, label, of.form)
+                of_run.append(line(before, style, f"{label} before the transform".strip(), of.form, 1.1))
+            of_run += with_band(curve, style, label, of.form)
             drawn_curves.append(curve)
         in_epochs(of_run, one.epoch)
         traces += of_run
@@ -97,9 +96,9 @@ def plot(found: Sequence[Curves], names: Sequence[str], places: Sequence[int], o
         drawn.add_annotation(words, x=1, xref="x domain", y=value, xanchor="right", yanchor="bottom")
     if of.form.endswith("%"):
         drawn.update_yaxes(tickformat=of.form)
-    if of.key == "gradient_norm" and _spans_decades(drawn_curves):
+    if of.key in {"gradient_norm", "effective_negatives"} and _spans_decades(drawn_curves):
         drawn.update_yaxes(type="log")
-    if of.key in {"feature_std", "learning_rate"}:
+    if of.key in {"feature_std", "learning_rate", "effective_rank"}:
         drawn.update_yaxes(rangemode="tozero")
     return drawn.update_xaxes(tickformat=",", nticks=6, rangemode="tozero")
 
@@ -120,69 +119,21 @@ def _style(place: int, order: int, runs: int, spaces: int, kind: str | None) -> 
     return Style(run_style(place).color, run_style(order).dash) if spaces > 1 else run_style(place)
 
 
-def _curve(curve: Curve, style: Style, name: str, form: str) -> list[go.Scatter]:
-    band = {
-        "x": np.concatenate([curve.step, curve.step[::-1]]),
-        "y": np.concatenate([curve.high, curve.low[::-1]]),
-    }
-    ok = np.isfinite(band["y"])
-    traces = [
-        go.Scatter(
-            x=band["x"][ok].astype(np.float32),
-            y=band["y"][ok].astype(np.float32),
-            fill="toself",
-            fillcolor=fade(style.color, 0.16),
-            line={"width": 0},
-            mode="lines",
-            hoverinfo="skip",
-            showlegend=False,
-        ),
-        _line(curve, style, name, form, 2.0),
-    ]
-    if len(curve.broken):
-        finite = curve.mean[np.isfinite(curve.mean)]
-        marked = curve.broken[:: max(1, len(curve.broken) // 50)]
-        traces.append(
-            go.Scatter(
-                x=marked.astype(np.float32),
-                y=np.full(len(marked), finite.max() if len(finite) else 0.0),
-                mode="markers",
-                marker={"symbol": "x", "color": style.color, "size": 8},
-                name="not a number",
-                hovertemplate="step %{x:,.0f}: not a number<extra></extra>",
-                showlegend=False,
-            )
-        )
-    return traces
-
-
-def _line(curve: Curve, style: Style, name: str, form: str, width: float) -> go.Scatter:
-    value = "%{y:.1%}" if form.endswith("%") else "%{y:.4g}"
-    return go.Scatter(
-        x=curve.step.astype(np.float32),
-        y=curve.mean.astype(np.float32),
-        mode="lines",
-        name=name,
-        line={"color": style.color, "width": width, "dash": style.dash},
-        opacity=1 if width >= 2 else 0.75,
-        hovertemplate=f"step %{{x:,.0f}}: {value}<extra>{'%{fullData.name}' if name else ''}</extra>",
-    )
-
-
 def _chance(value: float, found: Sequence[Curves]) -> go.Scatter:
     """The loss of a guess among the positive and K negatives, as a line as long as the longest run."""
     ends = [(float(c.step[-1]), one.epoch) for one in found for c in one.curves.get("loss", {}).values()]
     last = max(end for end, _ in ends)
-    line = go.Scatter(
+    guess = go.Scatter(
         x=[0, last],
         y=[value, value],
         mode="lines",
         line={"color": MUTED, "width": 1.3, "dash": "dash"},
         hoverinfo="skip",
+        showlegend=False,
     )
     epochs = max(end / (epoch or 1.0) for end, epoch in ends)
-    in_epochs([line], last / epochs if epochs and all(epoch for _, epoch in ends) else 1.0)
-    return line
+    in_epochs([guess], last / epochs if epochs and all(epoch for _, epoch in ends) else 1.0)
+    return guess
 
 
 def _spans_decades(curves: Sequence[Curve]) -> bool:
@@ -204,7 +155,13 @@ def draw(found: Sequence[Curves], names: Sequence[str], places: Sequence[int]) -
             head = tag("h3", {}, of.title)
             text = tag("p", {"class": "aside"}, of.sentence, lost)
             cells.append(
-                tag("div", {"class": f"plot-{of.key}"}, head, text, chart(plot(found, names, places, of), alt, 230))
+                tag(
+                    "div",
+                    {"class": f"plot-{of.key}"},
+                    head,
+                    text,
+                    chart(plot(found, names, places, of), alt, 230, name=of.key),
+                )
             )
     legend = _legend(found, names, places)
     kind = "scores multiples" if found[0].plots is SCORES else "multiples"
@@ -232,16 +189,11 @@ def _legend(found: Sequence[Curves], names: Sequence[str], places: Sequence[int]
     keys = []
     if len(found) > 1:
         dashes = [run_style(place).dash if len(spaces) < 2 else "solid" for place in places]
-        keys += [_key(f"var(--run-{p % 8})", dash, n) for n, p, dash in zip(names, places, dashes, strict=True)]
-        keys += [_key(None, run_style(i).dash, space) for i, space in enumerate(spaces)] if len(spaces) > 1 else []
+        keys += [stroke(f"var(--run-{p % 8})", dash, n) for n, p, dash in zip(names, places, dashes, strict=True)]
+        keys += [stroke(None, run_style(i).dash, space) for i, space in enumerate(spaces)] if len(spaces) > 1 else []
     elif len(spaces) > 1:
-        keys = [_key(f"var(--run-{i % 8})", run_style(i).dash, space) for i, space in enumerate(spaces)]
+        keys = [stroke(f"var(--run-{i % 8})", run_style(i).dash, space) for i, space in enumerate(spaces)]
     return tag("ul", {"class": "legend"}, *keys) if keys else None
-
-
-def _key(color: str | None, dash: str, name: str) -> Html:
-    style = f"--c:{color}" if color else None
-    return tag("li", {}, tag("span", {"class": f"stroke {dash}", "style": style, "aria-hidden": "true"}), user(name))
 
 
 _BAND = (

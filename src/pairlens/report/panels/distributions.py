@@ -8,6 +8,7 @@ import plotly.graph_objects as go
 from jaxtyping import Float
 
 from pairlens.record.observers import COUNTED
+from pairlens.report import ridges
 from pairlens.report.histograms import Counted, Distributions, Moments, Space, Stage, compute, extent, strongest
 from pairlens.report.html import Html, chart, choice, data_json, join, switch, tag, user
 from pairlens.report.text import count, number
@@ -94,6 +95,7 @@ def profile(found: Distributions, space: Space) -> go.Figure:
                     | ({} if filled else {"dash": "dot"}),
                     fill="tozeroy" if filled else None,
                     fillcolor=fade(HUE[kind], 0.25) if filled else None,
+                    name=f"{kind}s" + (f" {stage} the transform" if len(space.stages) > 1 else ""),
                     meta=[stage, kind],
                     hovertemplate=f"cosine %{{x:.2f}}: %{{y:.1%}} of the {kind}s<extra></extra>",
                 )
@@ -111,18 +113,23 @@ def draw(found: Distributions, group: str) -> Html:
     first = found.spaces[0].name
     options = [(str(i), s.name) for i, s in enumerate(found.spaces)]
     buttons = switch("Embedding space", group, options, "0") if len(options) > 1 else None
+    forms = switch("Drawing", "form", [("heat", "Heat map"), ("ridges", "Ridges")], "heat")
     parts = [choice(group, str(i), s.name == first, _space(found, s)) for i, s in enumerate(found.spaces)]
-    return join([buttons, *parts])
+    return join([tag("div", {"class": "toolbar"}, buttons, forms), *parts])
 
 
 def _space(found: Distributions, space: Space) -> Html:
     both = len(space.stages) > 1
-    maps = []
+    maps, rows = [], []
     for key in ("before", "after"):
         if key in space.stages:
-            title = tag("h3", {}, STAGES[key]) if both else None
-            drawn = plot(found, space, space.stages[key])
-            maps.append(tag("div", {}, title, chart(drawn, _alt(space, key, both), 380, role=f"heat-{key}")))
+            title, alt = tag("h3", {}, STAGES[key]) if both else None, _alt(space, key, both)
+            name = f"{key}_transform" if both else "scores"
+            drawn = chart(plot(found, space, space.stages[key]), f"heat map of {alt}", 380, f"heat-{key}", name)
+            maps.append(tag("div", {}, title, drawn))
+            drawn = chart(ridges.plot(found, space, space.stages[key]), f"ridges of {alt}", 520, name=f"{name}_ridges")
+            rows.append(tag("div", {}, title, drawn))
+    columns = {"class": "columns" if both else "single"}
     untransformed = None if both else "No feature transform changed the pairs: before and after are the same."
     slider = tag(
         "label",
@@ -135,11 +142,11 @@ def _space(found: Distributions, space: Space) -> Html:
         "div",
         {"class": "distribution"},
         data_json({"step": found.step.tolist(), "bins": found.bins.tolist()}, {"class": "axis"}),
-        _legend(strongest(space)),
-        tag("div", {"class": "columns" if both else "single"}, *maps),
+        choice("form", "heat", True, _legend(strongest(space)), tag("div", columns, *maps)),
+        choice("form", "ridges", False, _legend_of_ridges(found, space), tag("div", columns, *rows)),
         tag("p", {"class": "aside"}, untransformed) if untransformed else None,
         tag("div", {"class": "moment"}, slider, tag("p", {"class": "words", "aria-live": "polite"})),
-        chart(profile(found, space), alt, 200, role="profile"),
+        chart(profile(found, space), alt, 200, "profile", "profile"),
         _facts(found, space, both),
         tag("p", {"class": "aside"}, counting(found.counted)),
     )
@@ -190,10 +197,21 @@ def _legend(top: float) -> Html:
     )
 
 
+def _legend_of_ridges(found: Distributions, space: Space) -> Html:
+    keys = [
+        tag("li", {}, tag("b", {"class": kind}, text), tag("span", {"class": f"patch {kind}", "aria-hidden": "true"}))
+        for kind, text in (("positive", "Positives"), ("negative", "Negatives"))
+    ]
+    said = "each ridge is one step, the first on top; its area is the share of the pairs"
+    if ridges.is_cut(space, ridges.chosen(len(found.step))):
+        said += "; the tallest peaks are cut"
+    return tag("ul", {"class": "legend"}, *keys, tag("li", {"class": "minor"}, said))
+
+
 def _alt(space: Space, stage: str, both: bool) -> str:
     when = f" {stage} the transform" if both else ""
     said = ", ".join(
         f"{k}s from mean {number(float(m.mean[0]), 2)} to {number(float(m.mean[-1]), 2)}"
         for k, m in space.stages[stage].moments.items()
     )
-    return f"heat map of scores over training{when}: {said}"
+    return f"scores over training{when}: {said}"

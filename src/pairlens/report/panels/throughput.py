@@ -1,5 +1,6 @@
 """Where the time of a step goes: data, views, forward, backward and the rest."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -29,6 +30,8 @@ class Throughput:
     rate: Curve  # images a second
     median_rate: float
     epoch: float | None  # steps
+    recording: float = math.nan  # share of the steps' time that the recorder took
+    looking: float = math.nan  # share of the run's time that looks at held-out views took
 
 
 def compute(run: Run) -> Throughput | Missing:
@@ -49,7 +52,35 @@ def compute(run: Run) -> Throughput | Missing:
         rate=thin(step, rate),
         median_rate=float(np.median(rate)),
         epoch=steps_per_epoch(run),
+        recording=_recording(table),
+        looking=_looking(run),
     )
+
+
+def _recording(table: np.ndarray) -> float:
+    """What the recorder took of all steps together: the few in which it writes count as much as they take."""
+    spent, whole = column(table, "time_record"), step_seconds(table)
+    if spent is None or whole is None or not whole.sum() > 0:
+        return math.nan
+    return float(spent.sum() / whole.sum())
+
+
+def _looking(run: Run) -> float:
+    """What the gauge took of the time until its last look."""
+    step, spent = column(run.quality, "step"), column(run.quality, "seconds")
+    seconds = column(run.statistics, "seconds")
+    if step is None or spent is None or seconds is None:
+        return math.nan
+    until = seconds[min(int(step[-1]), len(seconds)) - 1]
+    return float(spent.sum() / until) if until > 0 else math.nan
+
+
+def cost(found: Throughput) -> str:
+    """What recording cost, in a sentence; empty where it is not known."""
+    if not math.isfinite(found.recording):
+        return ""
+    looks = f", looking at held-out views {percent(found.looking)}" if math.isfinite(found.looking) else ""
+    return f"Recording all that this page shows took {percent(found.recording)} of the steps' time{looks}."
 
 
 def words(found: Throughput) -> str:
@@ -125,7 +156,7 @@ def draw(found: Throughput) -> Html:
         "div",
         {},
         tag("h3", {}, "Where a step's time goes"),
-        tag("p", {}, words(found)),
+        tag("p", {}, words(found), " ", cost(found)),
         tag("div", {"class": "split", "aria-hidden": "true"}, *pieces),
         chart(plot(found), "time of a step by part over training. " + words(found), 240),
     )

@@ -4,17 +4,13 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
+from pairlens.health import Finding
 from pairlens.report.facts import Facts
 from pairlens.report.html import Html, join, prose, tag, user
 from pairlens.report.read import CONTESTANT_NAMES, PROTOCOL_NAMES
 from pairlens.report.text import count, listed, moment, number, percent
 from pairlens.words import duration
 
-COLLAPSED_STD = 0.1  # feature standard deviation times sqrt(D), as recorded; evenly spread unit vectors have 1
-COLLAPSED_COSINE = 0.95  # mean cosine between an image and its negatives
-SEPARATED = 1.0  # distance of the two means in units of their root mean square standard deviation
 SURE = 2.0  # standard errors that a difference of accuracies must exceed to be called one
 
 
@@ -32,13 +28,11 @@ class Verdict:
 def verdict(facts: Facts) -> Verdict:
     """Judge a run by documented rules; a pure function.
 
-    Something looks wrong when the loss was NaN or infinite at any step; when, over the last tenth of the steps, the
-    feature standard deviation is below `COLLAPSED_STD` or the mean negative cosine above `COLLAPSED_COSINE` (collapse:
-    all images are embedded alike); or when, after the first epoch, positives and negatives lie less than `SEPARATED`
-    standard deviations apart. The encoder beats a baseline when it leads by `SURE` standard errors; view retrieval,
-    which is close to what it was trained for, counts only where there are no labels.
+    It warns of what the rules of health (`pairlens.health`) find ill. The encoder beats a baseline when it leads by
+    `SURE` standard errors; view retrieval, which is close to what it was trained for, counts only where there are no
+    labels.
     """
-    warnings = _warnings(facts)
+    warnings = [_warning(finding) for finding in facts.health if finding.verdict == "ill"]
     outcomes = {p: _outcome(facts, p) for p in ("knn", "linear", "retrieval") if "encoder" in facts.scores.get(p, {})}
     counted = {p: o for p, (o, _) in outcomes.items() if p != "retrieval"} or {p: o for p, (o, _) in outcomes.items()}
     won = [p for p, o in counted.items() if o == "beats"]
@@ -120,26 +114,19 @@ def _state(facts: Facts) -> str:
     }.get(facts.state, "State unknown: the run has recorded none")
 
 
-def _warnings(facts: Facts) -> list[str]:
-    warnings = []
-    if facts.broken_step is not None:
-        warnings.append(
-            f"The loss was not a number at step {count(facts.broken_step)}: lower the learning rate or use float32."
-        )
-    for space in facts.spaces:
-        where = f" in space {space.name}" if len(facts.spaces) > 1 else ""
-        if space.feature_std < COLLAPSED_STD or space.negative_mean > COLLAPSED_COSINE:
-            warnings.append(
-                f"The embeddings have collapsed{where}: all images look alike to the encoder "
-                f"(mean negative cosine {number(space.negative_mean, 2)}, "
-                f"feature standard deviation {number(space.feature_std, 2)})."
-            )
-        elif facts.epochs >= 1 and space.separation < SEPARATED:
-            warnings.append(
-                f"Positives and negatives are hardly separated{where}: their means lie "
-                f"{number(space.separation, 2)} standard deviations apart."
-            )
-    return warnings
+def _warning(finding: Finding) -> str:
+    return f"{finding.title[:1].upper()}{finding.title[1:]}: {finding.evidence}. {finding.remedy}"
+
+
+def _fine(facts: Facts) -> str | None:
+    """In a sentence that nothing is ill; None where nobody knows."""
+    judged = [finding for finding in facts.health if finding.verdict in ("ok", "watch")]
+    watched = [finding.title for finding in judged if finding.verdict == "watch"]
+    if not any(finding.rule == "complete_collapse" for finding in judged):
+        return None
+    if watched:
+        return f"The training looks sound, but watch: {listed(watched)} (see Health)."
+    return f"The training itself looks sound by {len(judged)} rules of health."
 
 
 def draw(facts: Sequence[Facts], names: Sequence[str]) -> Html:
@@ -156,14 +143,11 @@ def _card(facts: Facts, judged: Verdict, name: str, alone: bool) -> Html:
     title = None if alone else tag("h3", {}, user(name))
     lines = [tag("p", {"class": "headline"}, judged.headline)]
     lines += [tag("p", {"class": "numbers"}, prose(s)) for s in judged.sentences]
-    health = [tag("li", {}, w) for w in judged.warnings]
+    health = [tag("li", {}, prose(w)) for w in judged.warnings]
     if health:
         lines.append(tag("ul", {"class": "warnings"}, *health))
-    elif facts.spaces and math.isfinite(facts.spaces[0].negative_mean):
-        loss = "finite loss, " if facts.has_loss else ""
-        fine = f"The training itself looks sound: {loss}embeddings spread out, positives apart from negatives."
-        early = f"The training looks sound so far: {loss}no collapse."
-        lines.append(tag("p", {"class": "fine"}, fine if facts.epochs >= 1 else early))
+    elif fine := _fine(facts):
+        lines.append(tag("p", {"class": "fine"}, fine))
     tiles = _tiles(facts) if alone else None
     mark = tag("span", {"class": "mark", "aria-hidden": "true"}, MARKS[judged.tone])
     body = tag("div", {"class": "words"}, title, state, *lines)
@@ -178,8 +162,8 @@ def _tiles(facts: Facts) -> Html:
             gain = f"{100 * (found['encoder'].top1 - best):+.1f} points on the better baseline".replace("-", "\u2212")
             name = {"knn": "kNN accuracy", "linear": "linear accuracy"}.get(protocol, "view retrieval")
             tiles.append((name, percent(found["encoder"].top1), gain if math.isfinite(best) else "no baseline"))
-    if facts.spaces and math.isfinite(facts.spaces[0].accuracy):
-        value = percent(float(np.mean([s.accuracy for s in facts.spaces])))
+    if math.isfinite(facts.accuracy):
+        value = percent(facts.accuracy)
         tiles.append(("contrastive accuracy", value, "positive above every negative"))
     if math.isfinite(facts.images_per_second):
         tiles.append(("speed", number(facts.images_per_second), "images a second, median"))
