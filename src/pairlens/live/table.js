@@ -88,10 +88,11 @@ function fillRow(id) {
   const p = rows.get(id) ?? newRow(run);
   put(p.name, run.name);
   set(p.name, "title", run.name);
-  const said = run.note ?? run.health?.text ?? run.warning ?? "";
+  const said = run.note ?? run.health ?? run.warning ?? "";
   put(p.note, said);
   set(p.note, "title", said || null);
-  set(p.note, "data-tone", run.note && run.state !== "interrupted" ? "bad" : null);
+  const bad = run.note ? run.state !== "interrupted" : run.health?.includes(": ill: ");
+  set(p.note, "data-tone", bad ? "bad" : null);
   set(p.box, "aria-label", `choose ${run.name}`);
   set(p.row, "data-state", run.state);
   set(p.dot, "data-state", run.state);
