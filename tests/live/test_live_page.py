@@ -151,7 +151,7 @@ def test_keyboard_filter_zoom_and_a_saved_page(browser, several: Path, tmp_path:
             different = opened.locator("#differences thead th").all_inner_texts()
             assert different == ["run", "recipe", "seed", "lr"]
             opened.locator("#spaces button", has_text="color").click()
-            opened.locator("#statistics button", has_text="Alignment").click()
+            opened.locator("#statistics button[data-value=alignment]").click()
             opened.locator("#log").check()
             opened.locator("#axis button", has_text="Epochs").click()
             assert opened.locator("figure[data-statistic=loss]").get_attribute("data-log") == "true"

@@ -49,7 +49,8 @@ def test_runs_are_found_at_any_depth_and_links_once(tmp_path: Path) -> None:
 
 def test_a_line_says_how_a_run_is(tmp_path: Path) -> None:
     fake_run.make(tmp_path / "one", steps=200, arguments={"batch": 128})
-    log_event(tmp_path / "one", "health", "healthy: the negatives have spread")
+    for text in ("collapse: ill: the spread fell to 0.1", "negatives: watch: few", "collapse: ok: the spread is 0.9"):
+        log_event(tmp_path / "one", "health", text)
     before = state(tmp_path)
     answer = Watched(tmp_path).answer({})
     (line,) = answer["runs"]
@@ -58,7 +59,7 @@ def test_a_line_says_how_a_run_is(tmp_path: Path) -> None:
     table = np.load(tmp_path / "one" / "statistics.npy")
     assert line["loss"] == pytest.approx(table["loss"][-100:].mean(), rel=1e-5)
     assert line["knn"] == pytest.approx(float(np.load(tmp_path / "one" / "probes.npy")["knn"][-1]))
-    assert line["health"]["text"] == "healthy: the negatives have spread"
+    assert line["health"] == "negatives: watch: few"  # the gravest that holds
     assert ["batch", "128"] in [list(answer["pairs"][n]) for n in line["arguments"]]
     assert "probes/knn" in answer["layouts"][line["layout"]]
     assert len(numbers(answer["sparks"][line["id"]]["mean"])) == 50
@@ -107,6 +108,10 @@ def test_a_resumed_run_is_told_anew(tmp_path: Path) -> None:
     Table(tmp_path / "a" / "statistics.npy", dtype, rows=600).close()
     fresh = seen.answer({"curves": [[run, "statistics/loss", told["cursor"]]]})["curves"][0]
     assert (fresh["from"], len(numbers(fresh["mean"]))) == (0, 300)
+    table = Table(tmp_path / "a" / "statistics.npy", dtype)
+    table.append(np.zeros(40, dtype))  # as many rows as before, but others
+    table.close()
+    assert seen.answer({"curves": [[run, "statistics/loss", told["cursor"]]]})["curves"][0]["from"] == 0
     log_event(tmp_path / "a", "resumed", "at step 600")
     assert seen.answer({"curves": [[run, "statistics/loss", fresh["cursor"]]]})["curves"][0]["from"] == 0
 
@@ -167,24 +172,22 @@ def test_a_damaged_run_is_a_line_with_a_sentence(tmp_path: Path, name: str) -> N
 
 def test_further_measures_are_offered_and_a_broken_loss_is_told(tmp_path: Path) -> None:
     run = fake_run.make(tmp_path / "a", steps=60)
-    rows = np.zeros(3, [("step", "<i8"), ("epoch", "<f4"), ("rankme", "<f4")])
-    rows["step"], rows["rankme"] = [10, 20, 30], [3, 5, 8]
-    quality = Table(run / "quality.npy", rows.dtype)
-    quality.append(rows)
-    quality.close()
+    looks = np.load(run / "quality.npy")
     last = np.load(run / "statistics.npy")[-1:].copy()
     last["loss"] = np.nan
     table = Table(run / "statistics.npy", last.dtype)
     table.append(last)
     table.close()
     seen = Watched(tmp_path)
-    answer = seen.answer({"spark": "rankme"})
+    answer = seen.answer({"spark": "quality/rankme"})
     (line,) = answer["runs"]
-    assert "quality/rankme" in answer["layouts"][line["layout"]]
+    columns = answer["layouts"][line["layout"]]
+    assert "quality/h.rankme" in columns
+    assert "quality/seconds" not in columns
     assert line["note"] == "The loss is no longer a number."
     assert line["loss"] is None
-    assert numbers(answer["sparks"][line["id"]]["mean"]).tolist() == [3, 5, 8]
-    curve = seen.answer({"curves": [[line["id"], "quality/rankme", None]]})["curves"][0]
-    assert numbers(curve["step"]).tolist() == [10, 20, 30]
+    np.testing.assert_allclose(numbers(answer["sparks"][line["id"]]["mean"]), looks["h.rankme"])
+    curve = seen.answer({"curves": [[line["id"], "quality/h.rankme", None]]})["curves"][0]
+    np.testing.assert_allclose(numbers(curve["step"]), looks["step"])
     broken = seen.answer({"curves": [[line["id"], "statistics/loss", None]]})["curves"][0]
     assert numbers(broken["broken"]).sum() == 1

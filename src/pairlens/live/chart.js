@@ -21,7 +21,7 @@ function scale(low, high, from, to, log) {
     ticks = [];
     for (let e = Math.floor(a); e <= Math.ceil(b); e += 1) for (const f of factors) ticks.push(f * 10 ** e);
     ticks = ticks.filter((t) => t >= low && t <= high);
-  } else ({ ticks, step } = niceTicks(low, high, Math.max(2, Math.abs(to - from) / (from < to ? 80 : 42))));
+  } else ({ ticks, step } = niceTicks(low, high, Math.max(2, Math.abs(to - from) / (from < to ? 80 : 34))));
   return { pixel, value, ticks, step };
 }
 
@@ -92,7 +92,6 @@ class Chart {
     this.y = scale(low, high, inside.bottom, inside.top, this.log);
     this.inside = inside;
     this.drawAxes(pen, axis);
-    for (const guide of guides) this.drawGuide(pen, guide);
     pen.save();
     pen.beginPath();
     pen.rect(inside.left, inside.top - 3, inside.right - inside.left, inside.bottom - inside.top + 6);
@@ -101,6 +100,7 @@ class Chart {
     const lit = (one) => highlighted === null || one.id === highlighted || !series.some((s) => s.id === highlighted);
     for (const one of [...series.filter((s) => !lit(s)), ...series.filter(lit)]) this.drawCurve(pen, one, lit(one), bands);
     pen.restore();
+    for (const guide of guides) this.drawGuide(pen, guide);
     this.describe();
   }
 
@@ -148,6 +148,7 @@ class Chart {
     const { left, right, top, bottom } = this.inside, y = this.y.pixel(value);
     if (!(y >= top && y <= bottom)) return;
     pen.strokeStyle = pen.fillStyle = color("muted");
+    pen.lineWidth = 1;
     pen.setLineDash([5, 4]);
     pen.beginPath();
     pen.moveTo(left, y);
@@ -156,6 +157,9 @@ class Chart {
     pen.setLineDash([]);
     pen.textAlign = "right";
     pen.textBaseline = "bottom";
+    pen.strokeStyle = color("card"); // a halo, as curves may run behind it
+    pen.lineWidth = 4;
+    pen.strokeText(text, right, y - 2);
     pen.fillText(text, right, y - 2);
   }
 

@@ -16,7 +16,7 @@ const isShown = () => heat && heat.run === view.focus && heat.space === view.hea
 function heatWords() {
   const run = runs.get(view.focus);
   if (!run) return "No run is chosen: tick one in the table above.";
-  const notes = [run.note, run.health?.text].filter(Boolean).join(" ");
+  const notes = [run.note, run.health].filter(Boolean).join(" ");
   const words = !run.histograms ? "It has recorded no histograms of its scores." : isShown() ? heatAt(heat.step.length - 1) : given.saved ? "Its histograms were not saved." : "";
   return [words, notes].filter(Boolean).join(" ");
 }

@@ -11,6 +11,7 @@ from typing import Any
 from pairlens.report import theme
 from pairlens.report.document import icon, policy, script
 from pairlens.report.html import Html, data_json, join, tag, user
+from pairlens.report.panels.quality import MEASURES
 from pairlens.report.plots import SCORES, TRAINING
 from pairlens.report.text import clean, shorten
 
@@ -55,10 +56,14 @@ def _given(name: str) -> dict[str, Any]:
         for p in (*TRAINING, *SCORES)
     ]
     knn = {"key": "knn", "title": "kNN probe", "share": True}
+    held_out = [
+        {"key": f"quality/{m.key}", "title": f"{m.title}, held-out views", "sentence": m.sentence, "share": False}
+        for m in MEASURES
+    ]
     knn["sentence"] = "Accuracy on held-out training images, by their nearest neighbours: should rise."
     return {
         "folder": name,
-        "statistics": [*plots, knn],
+        "statistics": [*plots, knn, *held_out],
         "first": FIRST,
         "dashes": [theme.run_style(i).dash for i in range(32)],
         "states": STATES,
@@ -101,7 +106,7 @@ def _runs() -> Html:
         {
             "type": "search",
             "id": "filter",
-            "placeholder": "Filter by name, recipe or any setting",
+            "placeholder": "Filter by name or any setting",
             "aria-label": "Filter the runs by name, recipe or any setting",
             "aria-keyshortcuts": "/",
             "autocomplete": "off",

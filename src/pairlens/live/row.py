@@ -57,13 +57,24 @@ def row_of(traces: Traces, shown: str, now: float | None = None) -> dict[str, An
         "rate": _rate(recent),
         "loss": _mean(recent, "loss"),
         "knn": None if traces.knn is None else _number(traces.knn[1]),
-        "health": traces.events.health,
+        "health": _health(traces.events.health),
         "warning": traces.events.warning,
         "spaces": list(traces.spaces),
         "negatives": [_number(space.get("negatives")) for space in traces.spaces.values()],
         "transformed": any(_mapping(call.get("arguments")).get(mix) is not None for mix in MIXES),
         "histograms": (traces.folder / "histograms.npy").exists(),
     }
+
+
+GRAVEST = ("ill", "watch")
+
+
+def _health(said: dict[str, str]) -> str | None:
+    """The gravest verdict that holds, "RULE: VERDICT: EVIDENCE", of equals the newest; None where none was told."""
+    newest = list(reversed(said.values()))
+    verdicts = {text: text.split(": ")[1] if text.count(": ") > 1 else "" for text in newest}
+    grave = (text for verdict in GRAVEST for text in newest if verdicts[text] == verdict)
+    return next(grave, next(iter(newest), None))
 
 
 def arguments_of(traces: Traces) -> list[tuple[str, str]]:

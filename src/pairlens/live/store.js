@@ -31,29 +31,35 @@ const key = (id, column) => `${id} ${column}`;
 const columnsOf = (run) => layouts[run.layout] ?? [];
 
 // The columns of a run that hold a statistic: [column, space] for each of its spaces, or one for the whole run.
+// What quality.npy holds ("quality/NAME") is of the encoder's features, unless a space is chosen.
 function columnsFor(run, statistic) {
   const there = columnsOf(run);
+  if (statistic.startsWith("quality/")) {
+    const name = statistic.slice("quality/".length), groups = [view.space, "h", ...run.spaces].filter(Boolean);
+    const own = [...groups.map((group) => `quality/${group}.${name}`), statistic].find((column) => there.includes(column));
+    return own ? [[own, ""]] : [];
+  }
   const spaces = run.spaces.filter((space) => there.includes(`statistics/${space}.${statistic}`));
   if (spaces.length) {
     const wanted = spaces.includes(view.space) ? [view.space] : spaces;
     return wanted.map((space) => [`statistics/${space}.${statistic}`, space]);
   }
-  const own = [`statistics/${statistic}`, `probes/${statistic}`, `quality/${statistic}`].find((c) => there.includes(c));
+  const own = [`statistics/${statistic}`, `probes/${statistic}`].find((column) => there.includes(column));
   return own ? [[own, ""]] : [];
 }
 
-// All statistics that some run has: the known ones first, then what quality.npy holds beside them.
+// All statistics that some run has: the known ones, then what quality.npy holds beside them.
 function statisticsThere() {
-  const there = new Set();
-  for (const layout of layouts) for (const column of layout) there.add(column);
-  const names = new Set([...there].map((column) => column.slice(column.indexOf("/") + 1)));
-  for (const name of [...names]) names.add(name.slice(name.lastIndexOf(".") + 1));
+  const names = new Set();
+  for (const column of new Set(layouts.flat())) {
+    const [table, rest] = [column.slice(0, column.indexOf("/")), column.slice(column.indexOf("/") + 1)];
+    const name = rest.slice(rest.lastIndexOf(".") + 1);
+    names.add(table === "quality" ? `quality/${name}` : name);
+  }
   const found = given.statistics.filter((statistic) => names.has(statistic.key));
-  for (const column of there) {
-    const statistic = column.slice("quality/".length);
-    if (!column.startsWith("quality/") || found.some((other) => other.key === statistic)) continue;
-    const title = statistic.charAt(0).toUpperCase() + statistic.slice(1).replaceAll("_", " ");
-    found.push({ key: statistic, title, sentence: "Of the representations, measured while training.", share: false });
+  for (const name of names) {
+    if (!name.startsWith("quality/") || found.some((statistic) => statistic.key === name)) continue;
+    found.push({ key: name, title: name.slice("quality/".length), sentence: "Measured on held-out views.", share: false });
   }
   return found;
 }

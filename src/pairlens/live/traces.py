@@ -33,7 +33,7 @@ class Events:
 
     read: int = 0  # bytes
     resumed: int = 0
-    health: dict[str, str] | None = None  # the last verdict: time and text
+    health: dict[str, str] = field(default_factory=dict)  # rule -> what was said of it last
     warning: str | None = None  # the last
 
 
@@ -119,7 +119,7 @@ class Traces:
                 self.cut += 1
             self.rows[name] = len(found)
             if len(found):
-                columns += [f"{name}/{column}" for column in _numbers(found.dtype)]
+                columns += [f"{name}/{column}" for column in _numbers(name, found.dtype)]
             if name == "statistics":
                 self.tail = np.array(found[-TAIL:])
             if name == "probes" and len(found) and "knn" in (found.dtype.names or ()):
@@ -146,7 +146,9 @@ class Traces:
         if kind == "resumed":
             self.events.resumed += 1
         elif kind == "health":
-            self.events.health = {"time": clean(event.get("time", "")), "text": clean(text)}
+            said = clean(text)
+            self.events.health.pop(said.partition(": ")[0], None)  # the newest stands last
+            self.events.health[said.partition(": ")[0]] = said
         elif kind == "warning":
             self.events.warning = clean(text)
 
@@ -159,8 +161,9 @@ def _mark(path: Path) -> Mark | None:
     return about.st_mtime_ns, about.st_size
 
 
-def _numbers(dtype: np.dtype) -> list[str]:
-    """The columns of plain numbers but for the place of a row itself."""
+def _numbers(table: str, dtype: np.dtype) -> list[str]:
+    """The columns of plain numbers, without a row's place, and without how long a look took."""
     assert dtype.names is not None
-    kinds = {name: dtype[name] for name in dtype.names if name not in ("step", "epoch")}
+    place = ("step", "epoch", *(() if table == "statistics" else ("seconds",)))
+    kinds = {name: dtype[name] for name in dtype.names if name not in place}
     return [name for name, kind in kinds.items() if kind.kind in "fiub" and not kind.shape and clean(name) == name]

@@ -139,9 +139,10 @@ class Watched:
         """A run's sparkline: the statistic of its first space, of the whole run, or of a table of its own."""
         traces = self.runs[key].traces
         first = next(iter(traces.spaces), "")
-        known = set(traces.columns)
         names = [f"statistics/{first}.{statistic}", f"statistics/{statistic}", f"probes/{statistic}"]
-        found = next((name for name in [*names, f"quality/{statistic}"] if name in known), None)
+        table, _, rest = statistic.partition("/")
+        names = [f"{table}/h.{rest}", f"{table}/{first}.{rest}", statistic] if table == "quality" else names
+        found = next((name for name in names if name in traces.columns), None)
         parts = None if found is None else self._thinned(key, found, None, SPARK)
         return None if parts is None else {k: coded(parts[k]) for k in ("step", "mean")}
 
