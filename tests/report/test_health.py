@@ -85,4 +85,4 @@ def test_the_page_shows_it(browser, tmp_path: Path, ill: Path, width: int, schem
         opened.locator("#health .switch[data-group=run] button").nth(1).click()
         assert "onerror" in opened.inner_text("#health .choice:visible")
         assert opened.evaluate("window.hacked") is None
-        assert opened.evaluate("document.documentElement.scrollWidth <= innerWidth")
+        assert opened.evaluate("(e => e.scrollWidth <= e.clientWidth)(document.querySelector('#health'))")
