@@ -156,13 +156,17 @@ def test_keyboard_filter_zoom_and_a_saved_page(browser, several: Path, tmp_path:
             opened.locator("#axis button", has_text="Epochs").click()
             assert opened.locator("figure[data-statistic=loss]").get_attribute("data-log") == "true"
             plot = opened.locator("figure[data-statistic=loss] canvas").first
+            plot.scroll_into_view_if_needed()
             box = plot.bounding_box()
             opened.mouse.move(box["x"] + 100, box["y"] + 50)
             assert opened.locator(".tip .entry:visible").count() == 2
+            whole = opened.locator("figure").first.get_attribute("data-range")
             opened.mouse.down()
             opened.mouse.move(box["x"] + 200, box["y"] + 60)
             opened.mouse.up()
+            opened.wait_for_selector(f"figure:not([data-range='{whole}'])")  # zoomed in
             opened.locator("#theme").click()
+            opened.wait_for_timeout(200)
             seen = opened.evaluate(SEEN)
             with opened.expect_download() as download:
                 opened.locator("#save").click()
@@ -181,7 +185,7 @@ def test_keyboard_filter_zoom_and_a_saved_page(browser, several: Path, tmp_path:
 
 SEEN = """({
   theme: document.documentElement.dataset.theme,
-  rows: [...document.querySelectorAll("#table tbody tr:not([hidden])")].map(row => row.innerText),
+  rows: [...document.querySelectorAll("#table tbody tr:not([hidden])")].map(row => row.textContent),
   chosen: [...document.querySelectorAll("tr[aria-selected=true] .name")].map(name => name.textContent),
   charts: [...document.querySelectorAll("figure")].slice(0, 3).map(f => ({ ...f.dataset })), // those in sight
   heat: { ...document.getElementById("heat").dataset },

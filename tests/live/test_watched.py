@@ -143,7 +143,7 @@ DAMAGED = {
 }
 
 
-@pytest.mark.parametrize("name", [*DAMAGED, "truncated", "foreign", "empty"])
+@pytest.mark.parametrize("name", [*DAMAGED, "truncated", "foreign", "huge", "deep", "empty"])
 def test_a_damaged_run_is_a_line_with_a_sentence(tmp_path: Path, name: str) -> None:
     fake_run.make(tmp_path / "good", steps=60)
     bad = fake_run.make(tmp_path / "bad", steps=60)
@@ -153,6 +153,13 @@ def test_a_damaged_run_is_a_line_with_a_sentence(tmp_path: Path, name: str) -> N
         os.truncate(bad / "statistics.npy", 5000)
     elif name == "foreign":
         (bad / "run.json").write_text('{"call": {"arguments": 3, "machine": [1]}, "spaces": [1], "steps": "many"}')
+    elif name == "huge":
+        (bad / "status.json").write_text(f'{{"state": "running", "step": {10**400}, "steps": {"9" * 5000}}}')
+        info = json.loads((bad / "run.json").read_text()) | {"histogram": {"low": float("nan")}, "steps": 10**400}
+        (bad / "run.json").write_text(json.dumps(info))
+    elif name == "deep":
+        for path in ("run.json", "status.json", "events.jsonl"):
+            (bad / path).write_text('{"kind": ' * 100_000)
     else:
         for path in bad.iterdir():
             if path.is_file():

@@ -101,6 +101,7 @@ class Chart {
     for (const one of [...series.filter((s) => !lit(s)), ...series.filter(lit)]) this.drawCurve(pen, one, lit(one), bands);
     pen.restore();
     for (const guide of guides) this.drawGuide(pen, guide);
+    set(this.element, "data-range", `${number(from)} to ${number(to)}`);
     this.describe();
   }
 

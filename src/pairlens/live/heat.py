@@ -10,6 +10,7 @@ from jaxtyping import Float
 
 from pairlens.live.blocks import Place, edges, place
 from pairlens.live.traces import Traces
+from pairlens.report.read import finite
 from pairlens.report.thin import block_means
 
 COLUMNS = 128  # of a heat map, at most
@@ -30,7 +31,7 @@ def heat_of(traces: Traces, space: str, stage: str, cursor: object) -> dict[str,
         return None
     at = place(cursor, traces.generation, len(table), COLUMNS)
     form = traces.info.get("histogram")
-    low, high = (form.get("low", -1), form.get("high", 1)) if isinstance(form, dict) else (-1, 1)
+    form = form if isinstance(form, dict) else {}
     shares = {kind: _shares(table, name, at) for kind, name in zip(("positive", "negative"), names, strict=True)}
     begins = edges(len(table), at)
     start = at.first << at.k
@@ -39,8 +40,8 @@ def heat_of(traces: Traces, space: str, stage: str, cursor: object) -> dict[str,
         "cursor": at.cursor(len(table)),
         "from": at.first,
         "bins": int(table.dtype[names[0]].shape[0]),
-        "low": float(low) if isinstance(low, int | float) else -1.0,
-        "high": float(high) if isinstance(high, int | float) else 1.0,
+        "low": finite(form.get("low"), -1.0),
+        "high": finite(form.get("high"), 1.0),
         "last": float(table["step"][-1]),
         "step": step.astype(np.float32),
         **shares,

@@ -57,7 +57,7 @@ def _given(name: str) -> dict[str, Any]:
     ]
     knn = {"key": "knn", "title": "kNN probe", "share": True}
     held_out = [
-        {"key": f"quality/{m.key}", "title": f"{m.title}, held-out views", "sentence": m.sentence, "share": False}
+        {"key": f"quality/{m.key}", "title": f"{m.title}, held out", "sentence": m.sentence, "share": False}
         for m in MEASURES
     ]
     knn["sentence"] = "Accuracy on held-out training images, by their nearest neighbours: should rise."

@@ -139,7 +139,10 @@ def _number(value: Any) -> float | None:
     """A finite number; None for everything else."""
     if isinstance(value, bool) or not isinstance(value, int | float | np.number):
         return None
-    return float(value) if math.isfinite(value) else None
+    try:
+        return float(value) if math.isfinite(value) else None
+    except OverflowError:  # a whole number beyond all floats
+        return None
 
 
 def _text(value: object) -> str:

@@ -6,7 +6,7 @@ const sparks = new Map(); // id -> {step, mean}
 let pairs = []; // [argument, value] by number
 let layouts = []; // columns of a run's tables, by number
 let heat = null; // of the focused run
-let boot = null, version = 0, sparkVersion = 0, serverTime = 0;
+let boot = null, version = 0, sparkVersion = 0;
 
 const view = {
   chosen: [], // ids
@@ -112,7 +112,6 @@ function merge(answer, asked) {
   }
   boot = answer.boot;
   version = answer.version;
-  serverTime = answer.now;
   pairs.push(...answer.pairs);
   layouts.push(...answer.layouts);
   for (const line of answer.runs) {

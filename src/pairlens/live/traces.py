@@ -62,7 +62,7 @@ class Traces:
             if name == "run.json":
                 self.info = self._try(name, self._info, {})
             elif name == "status.json":
-                self.status = Run(self.folder).status
+                self.status = self._try(name, lambda: Run(self.folder).status, {})
             elif name == "events.jsonl":
                 self._try(name, self._read_events, None)
         if any(name.endswith(".npy") for name in changed):
@@ -102,7 +102,7 @@ class Traces:
     def _try(self, name: str, read: Callable[[], T], otherwise: T) -> T:
         try:
             return read()
-        except DAMAGED as error:
+        except (*DAMAGED, RecursionError) as error:
             self.trouble[name] = clean(error)
             return otherwise
 
@@ -141,7 +141,7 @@ class Traces:
         try:
             event = json.loads(line)
             kind, text = event["kind"], event["text"]
-        except (ValueError, KeyError, TypeError):  # a line that a kill cut short
+        except (ValueError, KeyError, TypeError, RecursionError):  # a line that a kill cut short
             return
         if kind == "resumed":
             self.events.resumed += 1

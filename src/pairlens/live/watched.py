@@ -8,6 +8,7 @@ import base64
 import hashlib
 import os
 import secrets
+import shlex
 import threading
 import time
 from collections.abc import Hashable, Mapping
@@ -92,7 +93,6 @@ class Watched:
             return {
                 "boot": self.boot,
                 "version": self.version,
-                "now": time.time(),
                 "runs": [{"id": k, **seen.line} for k, seen in self.runs.items() if seen.version > since],
                 "alive": list(self.runs) if self.of_set > since else None,
                 "pairs": self.pairs.after(asked.get("pairs") if same else 0),
@@ -127,7 +127,11 @@ class Watched:
     def _tell(self, seen: Seen) -> None:
         """Renew a run's line, with a new version where it differs."""
         traces = seen.traces
-        line = {"name": seen.name, "folder": shorten(clean(traces.folder), 400), **row_of(traces, str(traces.folder))}
+        line = {
+            "name": seen.name,
+            "folder": shorten(clean(traces.folder), 400),
+            **row_of(traces, shlex.quote(clean(traces.folder))),
+        }
         line["layout"] = self.layouts.number(traces.columns)
         line["arguments"] = [self.pairs.number(pair) for pair in arguments_of(traces)]
         line["rows"] = dict(traces.rows)
