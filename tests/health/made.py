@@ -36,13 +36,13 @@ ARGUMENTS = {
 def flat(value: float, unrest: float = 0.0) -> Course:
     """A course that never changed."""
     value = float(value)
-    return Course((value,) * PARTS, value, value, value, 0.0, unrest)
+    return Course((value,) * PARTS, value, unrest)
 
 
 def course(*parts: float) -> Course:
     """A course of equally long pieces."""
     spread = tuple(float(part) for part in parts for _ in range(PARTS // len(parts)))
-    return Course(spread, spread[-1], min(spread), max(spread), 0.0, 0.0)
+    return Course(spread, spread[-1], 0.0)
 
 
 def space(negatives: float = 4096, temperature: float = 0.1, name: str = "z", **statistics: float | Course) -> Space:
@@ -71,7 +71,7 @@ def evidence(arguments: dict[str, Any] | None = None, **changes: Any) -> Evidenc
         gradient=flat(1.2),
         rate=0.01,
         quality={"h.alignment": 0.3, "h.uniformity": -1.3, "h.rankme": 50.0},
-        waiting={"data": 0.02, "views": 0.2, "record": 0.02},
+        waiting=0.02,
     )
     numbers = {k: float(v) for k, v in changes.items() if k in ("images", "share", "rate")}
     return replace(usual, **changes | numbers)

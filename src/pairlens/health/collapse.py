@@ -117,7 +117,7 @@ def rank_of_features(evidence: Evidence) -> float:
     since=LATE,
     looks_at="RankMe of the encoder's features of held-out views, or the effective rank (participation ratio) of a "
     "batch's embeddings where there were none; the embedding's width",
-    threshold=f"after {LATE:.0%} of the training, ill: RankMe below {THIN:g}, or else effective rank below {LINE:g}, "
+    threshold=f"ill: RankMe below {THIN:g}, or else effective rank below {LINE:g}, "
     f"or an embedding of less than {NARROW_DIM} dimensions; watch: below {LEAN:g}, or else {BAND:g}",
     meaning="Features fill a few dimensions only, whatever their width.",
     cause="Views are told apart by one or two easy features (colour, brightness), or large steps have flattened the "

@@ -20,9 +20,6 @@ class Course:
 
     parts: tuple[float, ...] = ()  # means of at most `PARTS` equal parts, in order
     end: float = math.nan  # mean of the last window
-    lowest: float = math.nan  # of the values
-    highest: float = math.nan
-    noise: float = math.nan  # standard deviation from step to step, in the last quarter
     unrest: float = math.nan  # standard deviation of the moving mean about a straight line, in the last quarter
 
     def mean(self, begin: float, end: float) -> float:
@@ -41,17 +38,13 @@ def course(values: Num[np.ndarray, "N"] | None) -> Course:
         return NOTHING
     value = np.clip(np.asarray(values, np.float64), -1e30, 1e30)  # squares stay finite; NaN stays NaN
     known = np.where(np.isinf(np.asarray(values, np.float64)), np.nan, value)
-    finite = known[np.isfinite(known)]
-    if not len(finite):
+    if not np.isfinite(known).any():
         return NOTHING
     late = _known(known[-max(1, len(known) // 4) :])
     window = min(LONGEST, max(SHORTEST, len(known) // 10))
     return Course(
         parts=tuple(_mean(part) for part in np.array_split(known, min(PARTS, len(known)))),
         end=_mean(known[-window:]),
-        lowest=float(finite.min()),
-        highest=float(finite.max()),
-        noise=float(np.diff(late).std() / math.sqrt(2)) if len(late) > 2 else math.nan,
         unrest=_unrest(late),
     )
 

@@ -18,7 +18,7 @@ Source = Literal["queue", "bank", "batch", "none", "unknown"]
 """Where the negatives of the loss come from; none where it compares with none."""
 
 STATISTICS = (
-    "loss", "accuracy", "positive_mean", "raw_positive_mean", "raw_positive_variance", "raw_negative_mean",
+    "loss", "accuracy", "raw_positive_mean", "raw_positive_variance", "raw_negative_mean",
     "raw_negative_variance", "feature_std", "effective_rank", "effective_negatives", "negatives_above",
     "batch_negative_mean",
 )  # fmt: skip
@@ -75,7 +75,7 @@ class Evidence:
     rate: float = math.nan  # the learning rate now, as a share of the highest so far
     filled: float = 0.0  # share of the course after which no key of a queue is still random
     broken: tuple[int, ...] = ()  # the first and last steps whose loss or gradient was no number
-    waiting: Mapping[str, float] = field(default_factory=dict)  # phase -> median share of a step
+    waiting: float = math.nan  # share of the median step that is spent waiting for pixels
     boxes: Boxes | None = None
     files: tuple[int, int] = (0, 0)  # skipped at the start, replaced later
     probes: tuple[float, ...] = ()  # kNN accuracies, in order
@@ -166,16 +166,15 @@ def _broken(table: np.ndarray) -> tuple[int, ...]:
     return (int(at[0]), int(at[-1])) if len(at) else ()
 
 
-def _waiting(table: np.ndarray) -> dict[str, float]:
-    """The phases' shares of the median step; the first fifth is left out, in which caches fill and kernels are made."""
+def _waiting(table: np.ndarray) -> float:
+    """The first fifth is left out, in which caches fill and kernels are made."""
     later = table[len(table) // 5 :]
-    total, found = step_seconds(later), {}
-    for phase in ("data", "views", "record"):
-        spent = column(later, f"time_{phase}")
-        if spent is not None and total is not None:
-            with np.errstate(all="ignore"):
-                found[phase] = float(np.median(spent) / np.median(total))
-    return {phase: share for phase, share in found.items() if math.isfinite(share)}
+    total, spent = step_seconds(later), column(later, "time_data")
+    if total is None or spent is None:
+        return math.nan
+    with np.errstate(all="ignore"):
+        share = float(np.median(spent) / np.median(total))
+    return share if math.isfinite(share) else math.nan
 
 
 def _boxes(run: Run, before: float) -> Boxes | None:

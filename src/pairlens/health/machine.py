@@ -26,8 +26,8 @@ MANY_LOST = 0.05
 )
 def data_bound(evidence: Evidence) -> Finding:
     """The network waits for images."""
-    share = evidence.waiting.get("data")
-    if share is None:
+    share = evidence.waiting
+    if not known(share):
         return unknown("it is not recorded where a step's time goes")
     said = f"{percent(share, 0)} of a step is spent waiting for pixels"
     return found("ill" if share > BOUND else "watch" if share > WAITING else "ok", said)

@@ -153,7 +153,7 @@ def _near(evidence: Evidence) -> str:
 @rule(
     since=HALF,
     looks_at="the loss and kNN accuracy (with labels) over the last quarter and half of the course, and the schedule",
-    threshold=f"after {HALF:.0%} of the training, watch: the last quarter has changed the loss by less than {FLAT:.0%} "
+    threshold=f"watch: the last quarter has changed the loss by less than {FLAT:.0%} "
     f"of its whole fall, and kNN by less than {BETTER:.0%}; ill: the last half; never with a cosine, or before "
     "the last drop of steps: a falling rate lowers the loss once more",
     meaning="The loss has arrived: more steps like these bring next to nothing. Stop now, or lower the rate.",

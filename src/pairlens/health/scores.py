@@ -39,7 +39,7 @@ MODEST = 0.3
 @rule(
     since=LATE,
     looks_at="share of a query's negatives above its positive, and loss against log(K + 1)",
-    threshold=f"after {LATE:.0%} of the training, ill: share above {GUESSING_ABOVE:g} (a guess has 0.5); watch: above "
+    threshold=f"ill: share above {GUESSING_ABOVE:g} (a guess has 0.5); watch: above "
     f"{UNSURE_ABOVE:g}; where it is not recorded, ill: loss above {GUESSING_LOSS:g} log(K + 1)",
     meaning="The positive is no more like its query than any negative: nothing is learned.",
     cause="The two views have nothing in common, or the learning rate is far too high or too low.",
@@ -97,7 +97,7 @@ def positives_too_easy(evidence: Evidence) -> Finding:
 @rule(
     since=LATE,
     looks_at="distance of the mean positive and mean negative cosine in standard deviations, before any transform",
-    threshold=f"after {LATE:.0%} of the training, ill: below {APART:g}; watch: below {SEPARATED:g}",
+    threshold=f"ill: below {APART:g}; watch: below {SEPARATED:g}",
     meaning="Positives hardly stand out from negatives.",
     cause="The two views have too little in common, or a feature transform makes positives too hard.",
     remedy="Weaken the views: larger crops (`--crop 0.4 1`), less `--jitter`; leave out `--extrapolate`, or let it "

@@ -12,9 +12,12 @@ same. Every rule is a pure function in `pairlens.health`, every threshold a cons
 them: `pairlens doctor --rules`.
 
 A verdict is `ok`, `watch` (worth a look), `ill` (something is wrong) or `unknown` (not recorded, does not apply, or too
-early). A number without more is the mean of the last tenth of the recorded steps, of {SHORTEST} at least and {LONGEST}
-at most. Of a training of fewer than {SHORT:g} epochs, {LATE:.0%} means {LATE_OF_SHORT:.0%}. Where nobody knows how many
-steps there will be, as of an observed loop, {BEGUN_STEPS} stand for {BEGUN:.0%}; below {FEWEST} no curve is judged.
+early).
+
+- A number without more is the mean of the last tenth of the recorded steps, of {SHORTEST} to {LONGEST} of them.
+- Of a training of fewer than {SHORT:g} epochs, {LATE:.0%} means {LATE_OF_SHORT:.0%}.
+- Where nobody knows how many steps there will be, as of an observed loop, {BEGUN_STEPS} stand for {BEGUN:.0%}.
+- Of fewer than {FEWEST} steps no curve is judged.
 """
 
 

@@ -46,7 +46,7 @@ def views_too_weak(evidence: Evidence) -> Finding:
 @rule(
     since=LATE,
     looks_at="distance of two views of a held-out image over that of two images, in the encoder's features",
-    threshold=f"after {LATE:.0%} of the training, ill: above {APART:g}; watch: above {FAR:g}",
+    threshold=f"ill: above {APART:g}; watch: above {FAR:g}",
     meaning="Two views of an image are no more alike than views of two images.",
     cause="Views are so strong that little of the image is left in both.",
     remedy="Weaken the views: larger crops (`--crop 0.4 1`), less `--jitter`; look at them with `pairlens inspect`.",
