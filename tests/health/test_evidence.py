@@ -142,6 +142,11 @@ def test_files_that_are_gone_or_damaged_say_nothing(run: Path) -> None:
 def test_an_alarm_is_dated(run: Path) -> None:
     std = Run.open(run).statistics["z.feature_std"].copy()
     assert math.isnan(first_alarm(Run.open(run), complete_collapse))
+    always = next(rule for rule in RULES if rule.name == "false_negatives")
+    change(run, data={"train": 100})
+    info = json.loads((run / "run.json").read_text())
+    change(run, call=info["call"] | {"arguments": info["call"]["arguments"] | {"negatives": 4096}})
+    assert first_alarm(Run.open(run), always) == 0.05
     std[200:] = 0.02
     rewrite(run, z__feature_std=std)
     assert 0.5 < first_alarm(Run.open(run), complete_collapse) <= 0.6
