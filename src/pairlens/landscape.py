@@ -59,7 +59,7 @@ def measure_landscape(
     if not recipe.method.trains:
         raise InputError(f"the run {run.folder} is a random initialisation that no gradient moves; give a trained run")
     with locked(run.folder):
-        rows = np.empty(0) if anew else read_landscape(run.folder)
+        rows: np.ndarray = np.empty(0) if anew else read_landscape(run.folder)
         count, sizes = _asked(run, rows, batches, rates, shares)
         kept: dict[int, Path | None] = {0: None}
         kept |= {step_of(path): path for path in checkpoints(run.folder / "checkpoints")}
