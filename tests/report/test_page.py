@@ -21,6 +21,7 @@ SECTIONS = [
     "compared",
     "scores",
     "curves",
+    "quality",
     "views",
     "neighbours",
     "speed",
