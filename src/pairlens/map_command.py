@@ -103,6 +103,10 @@ def map_images(argv: list[str]) -> int:
                 raise
             searched = source.train.rows(asked.searched)
             pixels = pixel_groups(searched, lambda done, total: console.advance("comparing pixels", done, total))
+            if pixels.lost:
+                (name, why), more = pixels.lost[0], len(pixels.lost) - 1
+                others = f" and {more:,} other files" if more else ""
+                console.say(f"{name} ({why}){others} cannot be read any more; other images stand in the places")
             results = [Found(track, compare(track, pixels)) for track in tracks]
             for number, result in enumerate(results, 1):
                 parts.put(f"map-{number}", arrays(result, look))

@@ -193,5 +193,24 @@ def test_it_is_read_on_a_phone_in_the_dark(browser, made: Path) -> None:
         assert read.eval_on_selector("#field", pixel)
         read.locator("#theme").click()
         assert read.evaluate("document.documentElement.dataset.theme") == "light"
-        assert read.locator(".curves svg").count() >= 3
+        assert read.locator(".curves svg").count() == 4
         assert read.evaluate("window.hacked") is None
+
+
+def test_two_encoders_stand_on_one_page(browser, run: Path, tmp_path: Path) -> None:
+    output, file = tmp_path / "map.html", run / "encoder.safetensors"
+    source = json.loads((run / "run.json").read_text())["call"]["source"]
+    assert cli(["map", str(run), str(file), *arguments(run, output)[2:], "--images", "12", "--on", source]) == 0
+    first, second = json.loads(output.with_suffix(".json").read_text())["encoders"]
+    assert [first["name"], second["name"]] == ["run", "encoder.safetensors"]
+    assert first["moments"][-1]["mean_cosine"] == pytest.approx(second["moments"][0]["mean_cosine"])
+    with np.load(output.with_suffix(".npz")) as stored:
+        np.testing.assert_allclose(stored["map-1.axes"][-1], stored["map-2.axes"][0], atol=1e-5)  # turned alike
+    with reading(browser, output, 1280) as read:
+        read.wait_for_selector("#field[data-drawn='12']")
+        assert read.locator("#time").is_visible()
+        assert read.locator("#outliers .choice:visible h3").text_content() == "run"
+        read.get_by_role("button", name="encoder.safetensors").click()
+        assert not read.locator("#time").is_visible()
+        assert read.locator("#outliers .choice:visible h3").text_content() == "encoder.safetensors"
+        assert read.locator("#field").get_attribute("data-moment") == "0"
