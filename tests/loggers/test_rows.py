@@ -63,8 +63,8 @@ def test_columns_are_grouped_by_what_they_tell_of(tmp_path: Path) -> None:
     assert "step" not in tags
     assert len(set(tags.values())) == len(tags) == len(STATISTICS.names or ()) - 1
     assert tags_of("probes", run, PROBES) == {"knn": "probe/knn"}
-    quality = np.dtype([("step", "<i8"), ("epoch", "<f4"), ("rank_me", "<f4"), ("name", "<U3"), ("top", "<f4", (2,))])
-    assert tags_of("quality", run, quality) == {"rank_me": "quality/rank_me"}
+    quality = np.dtype([("step", "<i8"), ("epoch", "<f4"), ("h.rankme", "<f4"), ("name", "<U3"), ("top", "<f4", (2,))])
+    assert tags_of("quality", run, quality) == {"h.rankme": "quality/h/rankme"}
 
 
 def test_the_configuration_is_the_call_flat(tmp_path: Path) -> None:

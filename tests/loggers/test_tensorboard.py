@@ -10,6 +10,7 @@ from pairlens.errors import InputError
 from pairlens.loggers.logger import Target
 from pairlens.loggers.stream import open_stream
 from pairlens.record.run import log_event
+from pairlens.record.table import Table
 
 pytest.importorskip("tensorboard", reason="tensorboard is not installed")
 
@@ -52,10 +53,15 @@ def test_what_tensorboard_reads_is_what_the_tables_hold(tmp_path: Path) -> None:
 def test_points_bear_the_time_of_their_step_and_not_that_of_sending(tmp_path: Path) -> None:
     run = Growing(tmp_path, steps=10)
     run.grow(10)
+    quality = np.dtype([("step", "<i8"), ("epoch", "<f4"), ("seconds", "<f4"), ("h.rankme", "<f4")])
+    table = Table(tmp_path / "quality.npy", quality)
+    table.append(np.array([(7, 0.7, 99.0, 31.5)], quality))
     folder = send(tmp_path)
     began = 1_795_162_360.0  # 2026-11-20T08:12:40+00:00
     assert times_from_tensorboard(folder, "train/loss") == {step: began + step / 4 + 0.1 for step in range(10)}
     assert times_from_tensorboard(folder, "probe/knn") == {5: began + 1.1, 10: began + 2.35}
+    assert times_from_tensorboard(folder, "quality/h/rankme") == {7: began + 1.6}
+    assert from_tensorboard(folder)[0]["quality/seconds"] == {7: 99.0}  # that the look took
 
 
 def test_one_file_goes_on_through_resumptions_without_gaps_or_doubles(tmp_path: Path) -> None:

@@ -149,7 +149,9 @@ def _look(
 ) -> tuple[float, list[Tensor]]:
     """The mean loss at the weights as they are now, and its gradient; nothing that an earlier look has left is seen."""
     _put_back(buffers)
-    torch.manual_seed(SEED)  # of an encoder with dropout, of another library
+    torch.default_generator.manual_seed(SEED)  # of an encoder with dropout, of another library
+    if t.mean.device.type == "cuda":
+        torch.cuda.manual_seed(SEED)
     shown[0][0].features.manual_seed(SEED)
     total, gradient = 0.0, [torch.zeros_like(weight) for weight in weights]
     for draw, views in shown:

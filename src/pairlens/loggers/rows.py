@@ -62,7 +62,7 @@ def ended(run: Run) -> bool:
 
 
 def tags_of(table: str, run: Run, dtype: np.dtype) -> dict[str, str]:
-    """The tag of every column that is sent: z/positive_mean, time/forward, train/loss, probe/knn.
+    """The tag of every column that is sent: z/positive_mean, time/forward, train/loss, probe/knn, quality/h/rankme.
 
     The part before the slash is what loggers group by. What a space without negatives cannot know is left out.
     """
@@ -71,7 +71,7 @@ def tags_of(table: str, run: Run, dtype: np.dtype) -> dict[str, str]:
         if dtype[name].shape or dtype[name].kind not in "iuf" or name in (UNSENT if table in PARTS else ("step",)):
             continue
         if table in PARTS:
-            tags[name] = f"{PARTS[table]}/{name}"
+            tags[name] = f"{PARTS[table]}/{name.replace('.', '/')}"
         elif "." in name:
             space, _, column = name.rpartition(".")
             if _known(run, space, column):

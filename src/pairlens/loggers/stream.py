@@ -98,10 +98,12 @@ class Stream:
                     self._keep()
                 if table == "statistics":
                     progress(int(rows["step"][-1]) + 1, run.info.get("steps") or int(rows["step"][-1]) + 1)
+        before = self.cursor.events
         try:
             self._send_events()
         finally:
-            self._keep()
+            if self.cursor.events != before or not self.cursor.state:
+                self._keep()
         return sent
 
     def _send(self, run: Run, table: str, rows: np.ndarray, thinning: Thinning) -> int:
@@ -115,7 +117,7 @@ class Stream:
             kept = rows[thinning.keep(rows["step"])]
         for row in kept:
             step = int(row["step"])
-            time = self._time(run, row, step)
+            time = began(run) + self._seconds(run, table, row)
             if counted:
                 counts = {tag: row[name] for name, tag in tags.items()}
                 self.logger.histograms(step, time, counts, edges_of(run))
@@ -125,13 +127,12 @@ class Stream:
         self.cursor.next[table] = int(rows["step"][-1]) + 1
         return len(kept)
 
-    def _time(self, run: Run, row: np.void, step: int) -> float:
-        """When a step was: the run's beginning, and the seconds that the run had taken by then."""
-        names = row.dtype.names or ()
-        if "seconds" in names:
-            return began(run) + float(row["seconds"])
-        before = rows_from(self.folder / "statistics.npy", max(0, step - 1), 1)
-        return began(run) + float(before["seconds"][0] if len(before) else run.status.get("seconds", 0.0))
+    def _seconds(self, run: Run, table: str, row: np.void) -> float:
+        """What the run had taken when a row's step was done; what another table's row calls seconds is its own cost."""
+        if table == "statistics":
+            return float(row["seconds"])
+        before = rows_from(self.folder / "statistics.npy", max(0, int(row["step"]) - 1), 1)
+        return float(before["seconds"][0] if len(before) else run.status.get("seconds", 0.0))
 
     def _send_events(self) -> None:
         offset, number = self.cursor.events

@@ -22,7 +22,8 @@ semantics.json      what a classifier makes of the run's crops (`pairlens evalua
 kept.json           what the encoder keeps of rotation and known factors (`pairlens evaluate --probes`)
 probe.json          what the encoder is blind to, and probe.html, the page of it (`pairlens probe`)
 spaces.json         what each embedding space tells; spaces.npz: pictures to it (`pairlens evaluate --probes spaces`)
-logged/NAME.json    how much of the run was sent to TensorBoard, Weights & Biases or trackio (`pairlens log`)
+logged/NAME.json    how much of the run was sent to TensorBoard, Weights & Biases or trackio (`pairlens log`),
+                    with NAME.lock beside it, held by the process that sends; their files lie in tensorboard/ and wandb/
 few_shot.json       accuracies with a few labelled images of each class (`pairlens evaluate --probes few_shot`)
 false_negatives.json  negatives of their query's own class (`pairlens evaluate --probes false_negatives`)
 
