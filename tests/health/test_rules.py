@@ -131,12 +131,20 @@ NEVER_FALLING, FLAT_LATE, FLAT_HALF = course(8.0), course(8, 6, 5, 5), course(8,
         (optimisation.plateau, {"arguments": {"schedule": "constant"}, "loss": FLAT_LATE, "rate": 1.0}, "watch"),
         (
             optimisation.plateau,  # the loss says little: what is learned still grows
-            {"arguments": {"schedule": "constant"}, "loss": FLAT_HALF, "probes": (0.3, 0.4, 0.45, 0.5)},
+            {
+                "arguments": {"schedule": "constant"},
+                "loss": FLAT_HALF,
+                "probes": (0.1, 0.2, 0.3, 0.35, 0.4, 0.44, 0.48, 0.52),
+            },
             "ok",
         ),
         (
             optimisation.plateau,
-            {"arguments": {"schedule": "constant"}, "loss": FLAT_HALF, "probes": (0.3, 0.5, 0.501, 0.5)},
+            {
+                "arguments": {"schedule": "constant"},
+                "loss": FLAT_HALF,
+                "probes": (0.5, 0.49, 0.5, 0.5, 0.505, 0.5, 0.5, 0.505),
+            },
             "ill",
         ),
         (optimisation.plateau, {"arguments": {"schedule": "steps"}, "loss": FLAT_HALF, "rate": 0.1}, "ok"),
@@ -218,6 +226,16 @@ def test_a_remedy_names_the_usual_rate() -> None:
 def test_boxes_are_mended_in_the_right_direction() -> None:
     assert machine.useless_boxes(evidence(boxes=Boxes(0.9, 0.0, 1.0, 0.1))).remedy.startswith("Raise")
     assert machine.useless_boxes(evidence(boxes=Boxes(0.0, 0.9, 0.0, 0.9))).remedy.startswith("Lower")
+
+
+def test_a_gain_is_told_from_noise() -> None:
+    rising, noisy = (0.3, 0.4, 0.5, 0.55, 0.6, 0.63, 0.66, 0.68), (0.2, 0.24, 0.2, 0.24, 0.22, 0.2, 0.26, 0.18, 0.26)
+    more, error = optimisation.gain(rising, 0.5)
+    assert more == pytest.approx(0.205)
+    assert more > 5 * error
+    more, error = optimisation.gain(noisy, 0.5)
+    assert abs(more) < 2 * error
+    assert all(map(math.isnan, optimisation.gain((0.1, 0.2, 0.3), 0.5)))
 
 
 def test_what_can_be_learned_at_a_temperature() -> None:

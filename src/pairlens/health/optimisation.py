@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from itertools import pairwise
 
 from pairlens.health.collapse import LEAN, collapsed, rank_of_features
 from pairlens.health.evidence import Evidence
@@ -153,9 +154,9 @@ def _near(evidence: Evidence) -> str:
 @rule(
     since=HALF,
     looks_at="the loss and kNN accuracy (with labels) over the last quarter and half of the course, and the schedule",
-    threshold=f"watch: the last quarter has changed the loss by less than {FLAT:.0%} "
-    f"of its whole fall, and kNN by less than {BETTER:.0%}; ill: the last half; never with a cosine, or before "
-    "the last drop of steps: a falling rate lowers the loss once more",
+    threshold=f"watch: in the last quarter the loss has changed by less than {FLAT:.0%} of its whole fall, and kNN has "
+    f"gained less than {BETTER:.0%} or than its standard error; ill: in the last half; never with a cosine, or before the "
+    "last drop of steps: a falling rate lowers the loss once more",
     meaning="The loss has arrived: more steps like these bring next to nothing. Stop now, or lower the rate.",
     cause="The learning rate is constant, and the loss is as low as it lets it be.",
     remedy="Stop (Ctrl-C keeps everything), or train with `--schedule cosine`, whose falling rate lowers the loss once "
@@ -168,15 +169,13 @@ def plateau(evidence: Evidence) -> Finding:
     if not known(start, half, before, now):
         return unknown("the loss is not recorded")
     whole = start - min(part for part in loss.parts if known(part))
-    gains = [gain(evidence.probes, share) for share in (0.75, 0.5)]
+    (more, error), (more_of_half, error_of_half) = (gain(evidence.probes, share) for share in (0.75, 0.5))
     said = f"loss {number(now)}, {number(before)} a quarter of the course before; it began at {number(start)}"
-    said += (
-        f"; the best kNN accuracy has changed by {number(100 * gains[0], 2)} points in it" if known(gains[0]) else ""
-    )
+    said += f"; kNN accuracy has changed by {number(100 * more, 2)} points in it" if known(more) else ""
     if whole <= 0:
         return found("ok", f"{said}; it never fell")
-    quarter_flat = abs(before - now) < FLAT * whole and not gains[0] >= BETTER
-    half_flat = abs(half - now) < FLAT * whole and not gains[1] >= BETTER
+    quarter_flat = abs(before - now) < FLAT * whole and not more >= max(BETTER, error)
+    half_flat = abs(half - now) < FLAT * whole and not more_of_half >= max(BETTER, error_of_half)
     if not quarter_flat:
         return found("ok", f"{said}: still {'falling' if before > now else 'on its way'}")
     schedule = evidence.arguments.get("schedule")
@@ -190,9 +189,14 @@ def plateau(evidence: Evidence) -> Finding:
     )
 
 
-def gain(accuracies: Sequence[float], share: float) -> float:
-    """By how much the best of the last accuracies beats the best before; NaN where there are fewer than four."""
-    if len(accuracies) < 4:
-        return math.nan
-    place = round(share * len(accuracies))
-    return max(accuracies[place:]) - max(accuracies[:place])
+def gain(accuracies: Sequence[float], share: float) -> tuple[float, float]:
+    """By how much the mean accuracy after a share of the course exceeds that of as many before, and its standard error
+    by how much accuracies jump from one to the next; NaN where there are fewer than four.
+    """
+    count = len(accuracies) - round(share * len(accuracies))
+    if len(accuracies) < 4 or not known(*accuracies):
+        return math.nan, math.nan
+    last, before = accuracies[-count:], accuracies[-2 * count : -count]
+    jumps = [b - a for a, b in pairwise(accuracies[len(accuracies) // 3 :])]
+    noise = math.sqrt(sum(jump * jump for jump in jumps) / len(jumps) / 2)
+    return sum(last) / count - sum(before) / len(before), noise * math.sqrt(2 / count)
