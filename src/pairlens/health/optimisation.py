@@ -155,8 +155,8 @@ def _near(evidence: Evidence) -> str:
     since=HALF,
     looks_at="the loss and kNN accuracy (with labels) over the last quarter and half of the course, and the schedule",
     threshold=f"watch: in the last quarter the loss has changed by less than {FLAT:.0%} of its whole fall, and kNN has "
-    f"gained less than {BETTER:.0%} or than its standard error; ill: in the last half; never with a cosine, or before the "
-    "last drop of steps: a falling rate lowers the loss once more",
+    f"gained less than {BETTER:.0%} or than its standard error; ill: in the last half; never with a cosine, or before "
+    "the last drop of steps: a falling rate lowers the loss once more",
     meaning="The loss has arrived: more steps like these bring next to nothing. Stop now, or lower the rate.",
     cause="The learning rate is constant, and the loss is as low as it lets it be.",
     remedy="Stop (Ctrl-C keeps everything), or train with `--schedule cosine`, whose falling rate lowers the loss once "
