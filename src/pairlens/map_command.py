@@ -14,7 +14,7 @@ from pairlens.flags import registry
 from pairlens.mapping.copies import compare, pixel_groups
 from pairlens.mapping.moments import moments
 from pairlens.mapping.page import page
-from pairlens.mapping.summary import Found, record, sentences
+from pairlens.mapping.summary import Found, arrays, record, sentences
 from pairlens.mapping.whole import Asked, Looking, Track, measure
 from pairlens.opened import open_encoder
 from pairlens.place import find_place
@@ -71,7 +71,8 @@ def map_images(argv: list[str]) -> int:
             size: side of the images that the encoders see, pixels; by default each encoder's own.
             encoder: the network that a file's weights are of, where the file does not tell.
             pretrained: take a library's own weights; else its random initialisation.
-            output: the page; map.json, all numbers, and map.npz, all features, named after it, stand beside it.
+            output: the page; map.json, its numbers, and map.npz, every image's places and features, named after it,
+                stand beside it.
             device: cpu, cuda or cuda:1; a GPU where there is one.
             threads: of the CPU; all cores.
         """
@@ -100,10 +101,16 @@ def map_images(argv: list[str]) -> int:
                     f"interrupted; what is finished is kept in {parts.path}, and the same call goes on from there"
                 )
                 raise
-            parts.keep_only(look.used)
             searched = source.train.rows(asked.searched)
             pixels = pixel_groups(searched, lambda done, total: console.advance("comparing pixels", done, total))
+            if pixels.lost:
+                (name, why), more = pixels.lost[0], len(pixels.lost) - 1
+                others = f" and {more:,} other files" if more else ""
+                console.say(f"{name} ({why}){others} cannot be read any more; other images stand in the places")
             results = [Found(track, compare(track, pixels)) for track in tracks]
+            for number, result in enumerate(results, 1):
+                parts.put(f"map-{number}", arrays(result, look))
+            parts.keep_only(look.used | {f"map-{number}" for number in range(1, len(results) + 1)})
             for text in [*sentences(results, look), *([] if can_draw() else [MISSING])]:
                 console.say(text)
             written = write_page(page(look, results), output, "page")

@@ -86,7 +86,8 @@ def test_a_training_is_seen_to_grow_and_to_die(browser, tmp_path: Path) -> None:
     ]
     trainer = subprocess.Popen(train, stdout=subprocess.DEVNULL)
     try:
-        with serving(runs, "--port", "0") as (server, address), reading(browser, address) as opened:
+        gone = "ERR_CONNECTION_REFUSED"  # at its end the server is stopped while the page is open
+        with serving(runs, "--port", "0") as (server, address), reading(browser, address, expected=gone) as opened:
             opened.wait_for_selector("tr[data-state=running]")
             opened.wait_for_selector("figure[data-statistic=loss][data-points]:not([data-points='0'])")
             first, points = last_step(opened), int(opened.locator("figure").first.get_attribute("data-points"))

@@ -84,7 +84,8 @@ class Taker:
     closed = 0
 
     def scalars(self, step: int, time: float, values: Mapping[str, float]) -> None:
-        self._take("probe" if "probe/knn" in values else "scalars", step, values)
+        looked = any("rankme" in name for name in values)
+        self._take("probe" if "probe/knn" in values else "quality" if looked else "scalars", step, values)
 
     def histograms(self, step: int, time: float, counts: Mapping[str, np.ndarray], edges: np.ndarray) -> None:
         self._take("histograms", step, counts)

@@ -18,13 +18,14 @@ from pairlens.loggers.live import logged
 from pairlens.loggers.logger import Target
 from pairlens.loggers.stream import open_stream
 from pairlens.methods.moco import MoCoSettings
+from pairlens.phases import PHASES
 from pairlens.pretrain import pretrain, start_run
 from pairlens.recipes.general import moco_v2
 from pairlens.settings import Machine, Network, Optimisation
 from pairlens.train import Outcome, Training
 
 HERE = Target("tensorboard")
-CLOCKS = ("seconds", "time_data", "time_views", "time_forward", "time_backward", "time_rest")
+CLOCKS = ("seconds", *(f"time_{phase}" for phase in PHASES))
 
 
 @pytest.fixture(scope="module")

@@ -1,5 +1,6 @@
 """A small run with checkpoints to map, images with hostile names, and the report's way of reading pages."""
 
+import shutil
 import sys
 from pathlib import Path
 
@@ -22,7 +23,7 @@ SEED = 5
 
 @pytest.fixture(scope="session")
 def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """48 images of 16 px and of different shapes, whose colour is their class, with names that mean no good."""
+    """49 images of 16 px and of different shapes, whose colour is their class, with names that mean no good."""
     folder = tmp_path_factory.mktemp("photos") / "images"
     rng = np.random.default_rng(0)
     names = [name for name in HOSTILE if not {"/", "\x00", "\udcff"} & set(name) and len(name.encode()) < 200]
@@ -33,8 +34,8 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
         pixels[..., i % 3] += 150
         name = names[i] if i < len(names) else f"image {i:02d}"
         Image.fromarray(pixels).save(place / f"{name}.png")
-    copy = Image.open(place / "image 47.png")
-    copy.save(place / "image 47 again.png")
+    shutil.copy(place / "image 47.png", place / "image 47 again.png")
+    shutil.copytree(folder / "train", folder / "test")
     return folder
 
 

@@ -29,7 +29,7 @@ def test_page_numbers_and_features_lie_beside_each_other(made: Path) -> None:
     assert sorted(path.name for path in made.parent.iterdir()) == ["map.html", "map.json", "map.npz"]
     found = json.loads(made.with_suffix(".json").read_text())
     assert found["kind"] == "embedding map"
-    assert len(found["images"]) == len(found["names"]) == found["searched"] == 49
+    assert found["images"] == found["searched"] == 49
     (encoder,) = found["encoders"]
     steps = [moment["step"] for moment in encoder["moments"]]
     assert steps[0] == 0
@@ -39,7 +39,13 @@ def test_page_numbers_and_features_lie_beside_each_other(made: Path) -> None:
             features = stored[moment["features"]]
             assert features.shape[0] == 49
             np.testing.assert_allclose(np.linalg.norm(features, axis=1), 1, rtol=1e-5)
-            assert np.shape(moment["axes"]) == np.shape(moment["t_sne"]) == (49, 2)
+        count = len(steps)
+        assert stored["map-1.axes"].shape == stored["map-1.t_sne"].shape == (count, 49, 2)
+        assert stored["map-1.neighbours"].shape == stored["map-1.cosine"].shape == (count, 49, 4)
+        assert len(set(stored["map-1.names"].tolist())) == len(stored["map-1.clusters"]) == 49
+        outlier = int(stored["map-1.index_searched"][stored["map-1.outlier_score_searched"].argmax()])
+        assert sorted(stored["map-1.index_searched"].tolist()) == list(range(49))
+        assert encoder["outliers"][0] == stored["map-1.names"][outlier]
     pairs = [set(one["names"]) for one in encoder["near_duplicates"] if one["kind"] == "identical pixels"]
     assert any({Path(name).name for name in pair} == {"image 47.png", "image 47 again.png"} for pair in pairs)
 
@@ -123,7 +129,8 @@ def near(made: Path, moment: int, image: int) -> list[int]:
 
 
 def test_the_map_is_read_with_mouse_and_keys(browser, made: Path) -> None:
-    names = json.loads(made.with_suffix(".json").read_text())["names"]
+    with np.load(made.with_suffix(".npz")) as stored:
+        names = stored["map-1.names"].tolist()
     with reading(browser, made, 1280) as read:
         field = read.locator("#field")
         read.wait_for_selector("#field[data-pictures]")
@@ -186,5 +193,24 @@ def test_it_is_read_on_a_phone_in_the_dark(browser, made: Path) -> None:
         assert read.eval_on_selector("#field", pixel)
         read.locator("#theme").click()
         assert read.evaluate("document.documentElement.dataset.theme") == "light"
-        assert read.locator(".curves svg").count() >= 3
+        assert read.locator(".curves svg").count() == 4
         assert read.evaluate("window.hacked") is None
+
+
+def test_two_encoders_stand_on_one_page(browser, run: Path, tmp_path: Path) -> None:
+    output, file = tmp_path / "map.html", run / "encoder.safetensors"
+    source = json.loads((run / "run.json").read_text())["call"]["source"]
+    assert cli(["map", str(run), str(file), *arguments(run, output)[2:], "--images", "12", "--on", source]) == 0
+    first, second = json.loads(output.with_suffix(".json").read_text())["encoders"]
+    assert [first["name"], second["name"]] == ["run", "encoder.safetensors"]
+    assert first["moments"][-1]["mean_cosine"] == pytest.approx(second["moments"][0]["mean_cosine"])
+    with np.load(output.with_suffix(".npz")) as stored:
+        np.testing.assert_allclose(stored["map-1.axes"][-1], stored["map-2.axes"][0], atol=1e-5)  # turned alike
+    with reading(browser, output, 1280) as read:
+        read.wait_for_selector("#field[data-drawn='12']")
+        assert read.locator("#time").is_visible()
+        assert read.locator("#outliers .choice:visible h3").text_content() == "run"
+        read.get_by_role("button", name="encoder.safetensors").click()
+        assert not read.locator("#time").is_visible()
+        assert read.locator("#outliers .choice:visible h3").text_content() == "encoder.safetensors"
+        assert read.locator("#field").get_attribute("data-moment") == "0"

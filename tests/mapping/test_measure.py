@@ -12,6 +12,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from pairlens.data.images import ImageSet, Source
+from pairlens.data.sources import open_source
 from pairlens.errors import InputError
 from pairlens.evaluate.nearest import thumbnails
 from pairlens.mapping.columns import Kinds, Numbers, columns_of_images
@@ -215,3 +216,15 @@ def test_rare_kinds_share_a_look(tmp_path: Path) -> None:
     assert (codes == -1).sum() == 2
     assert (codes[:23] == np.arange(23)).all()
     assert (codes == 23).sum() == 7 * 3 - 2
+
+
+def test_what_stands_in_for_a_lost_file_is_no_copy(photos: Path, tmp_path: Path) -> None:
+    mine = shutil.copytree(photos, tmp_path / "mine")
+    train = open_source(str(mine), decode="always", workers=1).train
+    lost = next(row for row, name in enumerate(train.names) if name.endswith("image 08.png"))
+    (mine / "train" / "kind 2" / "image 08.png").unlink()
+    found = pixel_groups(train)
+    assert [name.rpartition("/")[2] for name, _ in found.lost] == ["image 08.png"]
+    assert found.absent == {lost}
+    assert not any(lost in group for group in found.groups)
+    assert found.pairs >= 1

@@ -218,15 +218,15 @@ def _probes(folder: Path, steps: int, batch: int, skill: float, rng: Any) -> Non
 
 
 def _quality(folder: Path, steps: int, batch: int, spaces: Sequence[str]) -> None:
-    """Five looks; the fourth is the best of the encoder by LiDAR."""
+    """Five looks; the fourth is the best by the stable rank."""
     t = np.linspace(0.2, 1, 5)
     columns: dict[str, Any] = {"step": np.linspace(steps / 5, steps, 5).astype(int)}
     columns |= {"epoch": columns["step"] / (10_000 // batch), "seconds": np.full(5, 0.22)}
     for group in ("h", *spaces):
         columns[f"{group}.rankme"] = 90 * (1 - np.exp(-t * 3))
         columns[f"{group}.alpha"] = 2.2 - t
-        columns[f"{group}.stable_rank"] = 1 + 8 * t
-        columns[f"{group}.lidar"] = np.array([20, 41, 55, 61, 57]) * (1.0 if group == "h" else 0.5)
+        columns[f"{group}.stable_rank"] = np.array([2, 4, 6, 8, 7]) * (1.0 if group == "h" else 0.5)
+        columns[f"{group}.lidar"] = 60 - 9 * t
         columns[f"{group}.alignment"] = 0.9 - 0.4 * t
         columns[f"{group}.uniformity"] = -1.8 - 1.2 * t
     _table(folder / "quality.npy", columns, {k: "<i8" if k == "step" else "<f4" for k in columns})

@@ -53,7 +53,7 @@ def test_every_panel_is_shown(browser, plain: Path, width: int, scheme: str) -> 
             assert element.is_visible()
             assert element.bounding_box()["height"] > 100
         assert opened.query_selector(".notice") is None
-        assert opened.locator(".chart:visible").count() == 20
+        assert opened.locator(".chart:visible").count() == 30
         assert undrawn(opened) == 0
         assert opened.evaluate("document.documentElement.dataset.theme") == scheme
         assert opened.evaluate("[...document.images].every(i => i.alt && i.src.startsWith('data:') && i.naturalWidth)")

@@ -34,13 +34,13 @@ def test_every_measure_is_drawn_for_the_encoder_and_the_spaces(folder: Path) -> 
 def test_the_best_look_is_named_with_its_checkpoint(folder: Path) -> None:
     best = best_kept(Run.open(folder))
     assert best is not None
-    assert (best.step, best.value, best.kept, best.last) == (800, 61, None, False)
+    assert (best.step, best.value, best.kept, best.last) == (800, 8, None, False)
     assert "--keep" in best.sentence
     (folder / "checkpoints" / "step-00000800").mkdir(parents=True)
     kept = best_kept(Run.open(folder))
     assert kept is not None
     assert kept.kept == "checkpoints/step-00000800"
-    assert "have become worse since" in kept.sentence
+    assert "`checkpoints/step-00000800` holds that step" in kept.sentence
 
 
 def test_a_rising_measure_says_keep_the_end(folder: Path) -> None:

@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from pairlens.data.duplicates import find_duplicates
+from pairlens.data.files import printable
 from pairlens.data.images import ImageSet
+from pairlens.data.photographs import Photographs
 from pairlens.mapping.whole import Track
 
 EXACT, NEARLY, FEATURES = "identical pixels", "the same picture in pixels", "alike in features only"
@@ -30,6 +32,8 @@ class PixelGroups:
 
     groups: Sequence[tuple[int, ...]]
     exact: Sequence[bool]  # all of a group have the same pixels
+    lost: tuple[tuple[str, str], ...] = ()  # files that can no longer be read, and why; others stand in their places
+    absent: frozenset[int] = frozenset()  # their rows, which are copies of nothing
 
     @property
     def pairs(self) -> int:
@@ -54,7 +58,12 @@ class Compared:
 def pixel_groups(images: ImageSet, progress: Callable[[int, int], None] = lambda done, total: None) -> PixelGroups:
     """What `pairlens inspect` finds among these images."""
     found = find_duplicates(images.pixels, progress=progress)
-    return PixelGroups([group.rows for group in found.groups], [group.exact for group in found.groups])
+    lost = images.pixels.drain() if isinstance(images.pixels, Photographs) else []
+    names = {name for name, _ in lost}
+    absent = frozenset(row for row, name in enumerate(images.names) if names and printable(name) in names)
+    there = [(tuple(row for row in group.rows if row not in absent), group.exact) for group in found.groups]
+    kept = [(rows, exact) for rows, exact in there if len(rows) > 1]
+    return PixelGroups([rows for rows, _ in kept], [exact for _, exact in kept], tuple(lost), absent)
 
 
 def compare(track: Track, pixels: PixelGroups) -> Compared:
@@ -71,6 +80,7 @@ def compare(track: Track, pixels: PixelGroups) -> Compared:
     near = [
         Pair(one, other, cosine, kind(one, other))
         for (one, other), cosine in zip(alike.pairs.tolist(), alike.cosine.tolist(), strict=True)
+        if not {one, other} & pixels.absent
     ]
     apart = []
     for place, group in enumerate(pixels.groups):
@@ -79,4 +89,4 @@ def compare(track: Track, pixels: PixelGroups) -> Compared:
             if cosine < alike.threshold:
                 apart.append(Pair(one, other, cosine, EXACT if pixels.exact[place] else NEARLY))
     apart.sort(key=lambda pair: pair.cosine)
-    return Compared(tuple(near), alike.total, tuple(apart), pixels.pairs)
+    return Compared(tuple(near), alike.total - len(alike.pairs) + len(near), tuple(apart), pixels.pairs)

@@ -26,12 +26,10 @@
       frame.near = unpack(frame.near, Uint16Array);
       frame.cosine = unpack(frame.cosine, Uint16Array);
     }
-    track.reach = {};
-    for (const way of ["axes", "tsne"]) { // as far as points lie at any moment, so that the map never jumps
-      const far = Math.max(1, ...track.frames.map((f) => (f[way] ?? []).reduce((most, v) => Math.max(most, Math.abs(v)), 0)));
-      track.reach[way] = far;
-    }
   }
+  // How far a map's points lie from its middle, across and along, but for a few odd ones, which may lie beyond.
+  const far = (values) => 1.08 * values.map(Math.abs).sort().at(-1 - Math.floor(count / 150)) || 1;
+  const reachOf = (places) => [0, 1].map((axis) => far(places.filter((_, i) => i % 2 === axis)));
 
   // Thumbnails --------------------------------------------------------------------------------------------------
   const sheet = new Image();
@@ -107,7 +105,8 @@
     }
     return made;
   }
-  const usual = count > 3000 ? 3.2 : count > 1000 ? 3.9 : count > 200 ? 4.8 : 6.5;
+  const full = count > 3000 ? 3.2 : count > 1000 ? 3.9 : count > 200 ? 4.8 : 6.5;
+  let usual = full; // radius of a point, pixels
   function stamp(context, i, x, y, enlarged, how) {
     const [colour, shape] = look(i), loud = how === "near" || how === "chosen" || how === "pointed";
     const grown = Math.min(2, Math.sqrt(Math.max(1, enlarged)) * 0.5 + 0.5);
@@ -173,7 +172,7 @@
   let playing = null;
   function show(glide) {
     const now = frame(), shown = now[way] ? way : "axes";
-    field.show(now[shown], track.reach[shown], glide);
+    field.show(now[shown], reachOf(now[shown]), glide);
     slider.value = String(moment);
     slider.setAttribute("aria-valuetext", now.title);
     get("when").textContent = now.title;
@@ -268,7 +267,8 @@
     field.reveal(i);
     const facts = make("dl");
     for (const one of columnsNow()) {
-      facts.append(make("dt", { textContent: one.name }), make("dd", {}, make("bdi", { textContent: valueOf(i, one) })));
+      const value = make("dd", {}, make("bdi", { textContent: valueOf(i, one) }));
+      facts.append(make("div", {}, make("dt", { textContent: one.name }), value));
     }
     const row = make("ol", { className: "near-row" });
     near.forEach((j, place) => {
@@ -286,7 +286,7 @@
     close.addEventListener("click", () => choose(-1));
     const what = now.flat ? "All images have the same features, so all are equally near." : "Its nearest neighbours by cosine at this moment, the most similar first";
     const caption = make("figcaption", {}, make("bdi", { textContent: data.names[i] }), make("span", { textContent: `number ${thousands(data.index[i])}` }));
-    panel.replaceChildren(make("header", {}, make("h3", { textContent: what }), close), make("figure", {}, thumb(i), caption, facts), row);
+    panel.replaceChildren(make("header", {}, make("h3", { textContent: what }), close), make("figure", {}, thumb(i), caption), row, facts);
     if (scroll) get("map").scrollIntoView({ block: "start" });
   }
   document.addEventListener("click", (event) => {
@@ -340,6 +340,7 @@
     fill();
     show(false);
   }
+  new ResizeObserver(() => { usual = full * Math.min(1, Math.max(0.7, Math.sqrt(canvas.clientWidth / 600))); }).observe(canvas);
   new MutationObserver(() => { dress(); paintKeeping(); }).observe(root, { attributeFilter: ["data-theme"] });
   function paintKeeping() { // in the colours of another theme
     const kept = only;

@@ -35,12 +35,12 @@ const scatter = (() => {
   function make(canvas, count, hooks) {
     const context = canvas.getContext("2d");
     const still = matchMedia("(prefers-reduced-motion: reduce)");
-    let points = new Float32Array(2 * count), from = null, goal = null, began = 0;
-    let view = { x: 0, y: 0, k: 1 }, extent = 1, queued = false;
+    let points = new Float32Array(2 * count), from = null, goal = null, began = 0, before = [1, 1], after = before;
+    let view = { x: 0, y: 0, k: 1 }, extent = [1, 1], queued = false;
     let pointed = -1, chosen = -1, links = [];
     const x = (i) => canvas.clientWidth / 2 + view.x + points[2 * i] * unit();
     const y = (i) => canvas.clientHeight / 2 + view.y - points[2 * i + 1] * unit();
-    const unit = () => (0.46 * view.k * Math.min(canvas.clientWidth, canvas.clientHeight)) / extent;
+    const unit = () => 0.47 * view.k * Math.min(canvas.clientWidth / extent[0], canvas.clientHeight / extent[1]);
 
     function draw(now) {
       queued = false;
@@ -53,6 +53,7 @@ const scatter = (() => {
       if (from) {
         const share = Math.min(1, (now - began) / 500), eased = share * share * (3 - 2 * share);
         for (let i = 0; i < points.length; i += 1) points[i] = from[i] + (goal[i] - from[i]) * eased;
+        extent = before.map((v, axis) => v + (after[axis] - v) * eased);
         if (share >= 1) from = null;
         else again();
       }
@@ -63,7 +64,7 @@ const scatter = (() => {
         const px = x(i), py = y(i);
         if (px < -edge || py < -edge || px > width + edge || py > height + edge) return;
         hooks.stamp(context, i, px, py, view.k, how);
-        drawn += 1;
+        if (how === "" || how === "faded") drawn += 1;
       };
       for (let i = 0; i < count; i += 1) if (hooks.faded(i)) one(i, "faded");
       for (let i = 0; i < count; i += 1) if (!hooks.faded(i)) one(i, "");
@@ -202,10 +203,10 @@ const scatter = (() => {
       choose(i, near) { chosen = i; links = near; canvas.dataset.chosen = String(i); again(); },
       // Show other places; points glide there unless the reader wants no motion or it is the first map.
       show(places, reach, glide) {
-        extent = reach;
         from = null;
+        [before, after] = [extent, reach];
         if (glide && !still.matches) { from = points.slice(); goal = places; began = performance.now(); }
-        else points = places.slice();
+        else { points = places.slice(); extent = reach; }
         again();
       },
     };

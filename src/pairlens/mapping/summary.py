@@ -11,7 +11,7 @@ from pairlens.evaluate.clusters import agreement
 from pairlens.evaluate.vicinity import FAR_OUT
 from pairlens.mapping.copies import EXACT, FEATURES, NEARLY, Compared
 from pairlens.mapping.whole import COUNTED, Asked, Frame, Looking, Track
-from pairlens.report.text import count, number, percent
+from pairlens.report.text import clean, count, number, percent
 
 
 @dataclass(frozen=True)
@@ -117,15 +117,35 @@ def _outlier(track: Track, look: Looking) -> str:
 
 
 def record(asked: Asked, found: Sequence[Found], look: Looking) -> dict[str, Any]:
-    """All numbers; images are told by their places in the training set and their names."""
+    """All numbers but those of every image, which `arrays` gives; images are told by their places and names."""
     train, index = asked.source.train, asked.searched.tolist()
     return {
         "source": asked.source.name,
         "arguments": {n: getattr(asked, n) for n in ("images", "among", "neighbours", "clusters", "seed")},
-        "images": index[: len(look.images)],
-        "names": [look.images.names[i] for i in range(len(look.images))],
+        "images": len(look.images),
         "searched": len(index),
         "encoders": [_encoder(one, index, train.names) for one in found],
+    }
+
+
+def arrays(found: Found, look: Looking) -> dict[str, np.ndarray]:
+    """Numbers of every image: those of the map, F moments; of the M searched ones what ends in `searched`.
+
+    `index_searched` [M], places in the training set, the N of the map first, and `names` [N]; `axes` and `t_sne`
+    [F, N, 2], NaN where there is no t-SNE; `neighbours` [F, N, K], places on the map, and their `cosine`; `clusters`
+    [N], of the last moment, -1 without scikit-learn; `outlier_score_searched` [M].
+    """
+    track, count = found.track, len(look.images)
+    absent = np.full((count, 2), np.nan, np.float32)
+    return {
+        "index_searched": look.asked.searched.numpy(),
+        "names": np.array([clean(name) for name in look.images.names]),
+        "axes": np.stack([frame.axes for frame in track.frames]),
+        "t_sne": np.stack([absent if frame.t_sne is None else frame.t_sne for frame in track.frames]),
+        "neighbours": np.stack([frame.near.index.numpy() for frame in track.frames]),
+        "cosine": np.stack([frame.near.cosine.numpy() for frame in track.frames]),
+        "clusters": np.full(count, -1) if track.clusters is None else track.clusters,
+        "outlier_score_searched": track.near.outlying.numpy(),
     }
 
 
@@ -138,8 +158,7 @@ def _encoder(found: Found, index: Sequence[int], names: Sequence[str]) -> dict[s
         "what": track.opened.name,
         "size": track.opened.size,
         "moments": [_frame(frame, key) for frame, key in zip(track.frames, track.keys, strict=True)],
-        "clusters": None if track.clusters is None else track.clusters.tolist(),
-        "outlier_score": [round(v, 6) for v in scores.tolist()],
+        "clusters": None if track.clusters is None else int(track.clusters.max()) + 1,
         "outliers": [names[index[i]] for i in scores.argsort(descending=True, stable=True)[:24].tolist()],
         "threshold": track.alike.threshold,
         "far_out": FAR_OUT,
@@ -167,6 +186,4 @@ def _frame(frame: Frame, key: str) -> dict[str, Any]:
         "neighbours_of_the_end": frame.kept,
         "clusters_and_labels": None if frame.clusters is None else asdict(frame.clusters),
         "explained_by_axes": list(frame.explained),
-        "axes": np.round(frame.axes, 5).tolist(),
-        "t_sne": None if frame.t_sne is None else np.round(frame.t_sne, 3).tolist(),
     }

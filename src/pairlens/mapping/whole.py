@@ -156,7 +156,7 @@ def _features(
 ) -> tuple[list[str], list[Float[Tensor, "N D"]], Float[Tensor, "_ D"]]:
     """Unit features of the map's images at every moment, with their keys, and of the further ones at the last."""
     further = look.asked.searched[len(look.images) :]
-    tell = _Rate(look.advance, f"encoding with {name}", len(found) * len(look.images) + len(further), "images/s")
+    tell = _Rate(look.advance, f"encoding with {name}", len(found) * len(look.images) + len(further), "image")
     keys, made = [], []
     for moment in found:
         encoder = moment.load()
@@ -250,7 +250,7 @@ def _t_snes(
     """A t-SNE of each moment that goes on from the one before it, turned until it lies as that one does."""
     if not can_draw():
         return [None] * len(keys)
-    tell = _Rate(look.advance, f"t-SNE of {name}", len(keys), "maps/s")
+    tell = _Rate(look.advance, f"t-SNE of {name}", len(keys), "map")
     maps: list[Float[np.ndarray, "N 2"] | None] = []
     before, chain = None, ""
     for key, unit, frame in zip(keys, features, frames, strict=True):
@@ -287,10 +287,13 @@ class _Rate:
 
     def __call__(self, more: int) -> None:
         self._done += more
-        passed, own = time.monotonic() - self._began, self._done - self._skipped
-        left = passed / own * (self._total - self._done) if own else float("nan")
-        rate = f"{own / max(passed, 1e-9):,.3g} {self._unit}  " if own else ""
-        self._advance(self._what, self._done, self._total, f"{rate}{duration(left)} left" if own else " ")
+        own = self._done - self._skipped
+        detail = " "  # nothing is known yet
+        if own:
+            each = (time.monotonic() - self._began) / own
+            rate = f"{1 / max(each, 1e-9):,.0f} {self._unit}s/s" if each < 1 else f"{each:.0f} s a {self._unit}"
+            detail = f"{rate}  {duration(each * (self._total - self._done))} left"
+        self._advance(self._what, self._done, self._total, detail)
 
     def skip(self, more: int) -> None:
         """So many were done by an earlier call."""

@@ -25,7 +25,7 @@ def method(look: Looking, found: Sequence[Found]) -> Html:
         "distances and neighbours are by cosine, exact, and all images are compared with all.",
         "Principal axes: each moment along its own two axes of greatest variance, then turned, mirrored and moved, "
         "never stretched, until its points lie as those of the next moment do (orthogonal Procrustes, from the last "
-        "moment back). Each moment is drawn at one size; how alike all images are is told by their mean cosine.",
+        "moment back). Each moment is drawn as large as fits; how alike all images are is told by their mean cosine.",
         "t-SNE (van der Maaten & Hinton, 2008), perplexity 30, of the first 50 principal components. Each moment goes "
         "on from the map of the one before, with less exaggeration and fewer iterations than the first, and is turned "
         "to lie as it does: points move no more than they must. Neighbourhoods mean something; distances between "

@@ -27,9 +27,13 @@ class Measure:
 
 MEASURES = (
     Measure("rankme", "RankMe", "Dimensions that the features fill: a fall is dimensional collapse."),
-    Measure("lidar", "LiDAR", "Dimensions that tell images apart in spite of their views: more is better."),
+    Measure("lidar", "LiDAR", "Dimensions that tell images apart in spite of their views: more is said to be better."),
     Measure("alpha", "Alpha", "How fast the spectrum falls (alpha-ReQ): near 1 is best."),
-    Measure("stable_rank", "Stable rank", "All variance over that of the strongest direction: 1 is a single line."),
+    Measure(
+        "stable_rank",
+        "Stable rank",
+        "All variance over that of the strongest direction: 1 is a single line. It ranked our runs best.",
+    ),
     Measure("alignment", "Alignment", "Squared distance of two views of an image: lower is tighter."),
     Measure("uniformity", "Uniformity", "How evenly images fill the sphere: lower is more even, 0 is collapse."),
 )
