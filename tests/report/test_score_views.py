@@ -9,7 +9,12 @@ from reader import reading, undrawn
 from pairlens.record.run import Run
 from pairlens.report.page import write_report
 
-NO_WEBGL = "HTMLCanvasElement.prototype.getContext = function () { return null; }"
+NO_WEBGL = """
+const context = HTMLCanvasElement.prototype.getContext;
+HTMLCanvasElement.prototype.getContext = function (kind, ...more) {
+  return kind.includes("webgl") ? null : context.call(this, kind, ...more);
+};
+"""
 
 
 @pytest.fixture(scope="module")

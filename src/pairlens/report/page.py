@@ -101,7 +101,7 @@ def sections_of(opened: Sequence[Run], names: Sequence[str]) -> list[Section]:
             "health",
             "Health",
             "Is it converging, has it collapsed, what to change? What pairlens doctor says, by documented rules.",
-            each(opened, names, health.compute, lambda d, _: health.draw(d)),
+            each(some, some_names, health.compute, lambda d, _: health.draw(d)),
         ),
         Section(
             "pairs",
