@@ -11,11 +11,12 @@ from pairlens.environment import apply
 from pairlens.errors import InputError
 from pairlens.evaluate.embedding import MISSING, can_draw
 from pairlens.flags import registry
+from pairlens.mapping.asked import Asked, Looking, Track
 from pairlens.mapping.copies import compare, pixel_groups
 from pairlens.mapping.moments import moments
 from pairlens.mapping.page import page
 from pairlens.mapping.summary import Found, arrays, record, sentences
-from pairlens.mapping.whole import Asked, Looking, Track, measure
+from pairlens.mapping.whole import measure
 from pairlens.opened import open_encoder
 from pairlens.place import find_place
 from pairlens.record.parts import Parts
@@ -96,11 +97,10 @@ def map_images(argv: list[str]) -> int:
                     tracks.append(measure(one, name, found, look, tracks[0] if tracks else None))
             except KeyboardInterrupt:
                 console.close()
-                parts.write()
-                console.say(
-                    f"interrupted; what is finished is kept in {parts.path}, and the same call goes on from there"
-                )
+                console.say(f"what is finished is kept in {parts.path}, and the same call goes on from there")
                 raise
+            finally:
+                parts.write()
             searched = source.train.rows(asked.searched)
             pixels = pixel_groups(searched, lambda done, total: console.advance("comparing pixels", done, total))
             if pixels.lost:

@@ -15,7 +15,7 @@ from torch import Tensor
 from pairlens.data.images import ImageSet
 from pairlens.data.looks import LUMINANCE
 from pairlens.evaluate.vicinity import Nearest, agree
-from pairlens.mapping.whole import Track
+from pairlens.mapping.asked import Track
 
 FEW = 24
 """Whole numbers of up to so many values are kinds; more are numbers."""

@@ -11,7 +11,7 @@ from pairlens.data.duplicates import find_duplicates
 from pairlens.data.files import printable
 from pairlens.data.images import ImageSet
 from pairlens.data.photographs import Photographs
-from pairlens.mapping.whole import Track
+from pairlens.mapping.asked import Track
 
 EXACT, NEARLY, FEATURES = "identical pixels", "the same picture in pixels", "alike in features only"
 

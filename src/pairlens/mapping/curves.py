@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from pairlens.mapping.whole import Frame, Track
+from pairlens.mapping.asked import Frame, Track
 from pairlens.report.html import Html, tag
 from pairlens.report.text import percent
 

@@ -5,9 +5,9 @@ from collections.abc import Sequence
 import torch
 
 from pairlens.evaluate.nearest import thumbnails
+from pairlens.mapping.asked import Looking, Track
 from pairlens.mapping.copies import EXACT, FEATURES, NEARLY, Pair
 from pairlens.mapping.summary import Found
-from pairlens.mapping.whole import Looking, Track
 from pairlens.report.html import Html, join, notice, picture, tag, user
 from pairlens.report.text import count, number, shorten
 

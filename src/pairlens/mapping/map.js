@@ -32,14 +32,14 @@
   const reachOf = (places) => [0, 1].map((axis) => far(places.filter((_, i) => i % 2 === axis)));
 
   // Thumbnails --------------------------------------------------------------------------------------------------
-  const sheet = new Image();
+  let sheet = null; // decoded once: a browser may decode an image element anew for every thumbnail
   const cell = (i) => [(i % across) * side, Math.floor(i / across) * side, side, side];
   function thumb(i) {
     const canvas = make("canvas", { width: side, height: side, className: side <= 64 ? "thumb small" : "thumb" });
     canvas.setAttribute("role", "img");
     canvas.setAttribute("aria-label", data.names[i]);
     canvas.dataset.thumb = String(i);
-    if (sheet.complete && sheet.naturalWidth) canvas.getContext("2d").drawImage(sheet, ...cell(i), 0, 0, side, side);
+    if (sheet) canvas.getContext("2d").drawImage(sheet, ...cell(i), 0, 0, side, side);
     return canvas;
   }
 
@@ -52,7 +52,7 @@
   // Colours and shapes ------------------------------------------------------------------------------------------
   const PALETTE = ["run-0", "run-1", "run-2", "run-3", "run-4", "run-5", "run-6", "run-7", "positive", "negative"];
   const BINS = 64;
-  let palette = [], ramp = [], ink = "#000", muted = "#777", paper = "#fff", stamps = new Map();
+  let palette = [], ramp = [], ink = "#000", muted = "#777", paper = "#fff", wardrobe = new Map(), looks = [];
   function dress() {
     const style = getComputedStyle(root), read = (name) => style.getPropertyValue(`--${name}`).trim();
     palette = PALETTE.map(read);
@@ -63,7 +63,8 @@
       const mixed = stops[low].map((v, c) => Math.round(v + (stops[low + 1][c] - v) * (at - low)));
       return `rgb(${mixed.join(",")})`;
     });
-    stamps = new Map();
+    wardrobe = new Map();
+    looks = Array.from({ length: count }, (_, i) => look(i));
   }
   let low = 0, high = 1;
   function measure() { // the scale ends at the 2nd and 98th hundredth, so that one odd value does not take it all
@@ -73,55 +74,59 @@
     if (!(high > low)) high = low + 1;
   }
   const binOf = (value) => Math.round(Math.min(1, Math.max(0, (value - low) / (high - low))) * (BINS - 1));
-  function look(i) { // colour and shape of a point
-    if (!column) return [palette[0], 0];
+  function look(i) { // of a point
+    if (!column) return dressed(palette[0], 0);
     if (column.kinds) return kindLook(column.codes[i]);
-    return Number.isFinite(column.values[i]) ? [ramp[binOf(column.values[i])], 0] : [muted, 7];
+    return Number.isFinite(column.values[i]) ? dressed(ramp[binOf(column.values[i])], 0) : dressed(muted, 7);
   }
   function kindLook(code) {
-    if (code < 0) return [muted, 7];
+    if (code < 0) return dressed(muted, 7);
     const turn = Math.floor(code / PALETTE.length);
-    return [palette[code % PALETTE.length], (code + 3 * turn) % scatter.shapes.length];
+    return dressed(palette[code % PALETTE.length], (code + 3 * turn) % scatter.shapes.length);
   }
-  function stampOf(colour, shape, radius) {
-    const density = devicePixelRatio || 1, key = `${colour} ${shape} ${radius} ${density}`;
-    let made = stamps.get(key);
+  function dressed(colour, shape) { // a look, with its stamps by their radius; points that look alike share it
+    const key = `${colour} ${shape}`;
+    if (!wardrobe.has(key)) wardrobe.set(key, { colour, shape, made: new Map() });
+    return wardrobe.get(key);
+  }
+  function stampOf(worn, radius) {
+    let made = worn.made.get(radius);
     if (!made) {
-      const size = Math.ceil(3.4 * radius + 4);
+      const density = devicePixelRatio || 1, size = Math.ceil(3.4 * radius + 4);
       made = make("canvas", { width: size * density, height: size * density });
       made.extent = size;
       const context = made.getContext("2d");
       context.scale(density, density);
       context.translate(size / 2, size / 2);
       context.beginPath();
-      scatter.shapes[shape](context, radius);
-      context.fillStyle = colour;
+      scatter.shapes[worn.shape](context, radius);
+      context.fillStyle = worn.colour;
       context.strokeStyle = paper;
       context.lineWidth = 0.7;
       context.fill();
       context.stroke();
       if (!column?.kinds) { context.strokeStyle = muted; context.lineWidth = 0.4; context.stroke(); }
-      stamps.set(key, made);
+      worn.made.set(radius, made);
     }
     return made;
   }
   const full = count > 3000 ? 3.2 : count > 1000 ? 3.9 : count > 200 ? 4.8 : 6.5;
   let usual = full; // radius of a point, pixels
   function stamp(context, i, x, y, enlarged, how) {
-    const [colour, shape] = look(i), loud = how === "near" || how === "chosen" || how === "pointed";
+    const worn = looks[i], loud = how === "near" || how === "chosen" || how === "pointed";
     const grown = Math.min(2, Math.sqrt(Math.max(1, enlarged)) * 0.5 + 0.5);
     context.globalAlpha = how === "faded" ? 0.16 : 1;
-    if (marks === "images" && sheet.complete) {
+    if (marks === "images" && sheet) {
       const half = (usual * 2.6 * Math.min(3, grown * Math.sqrt(grown)) + (loud ? 4 : 0)) | 0;
       context.drawImage(sheet, ...cell(i), x - half, y - half, 2 * half, 2 * half);
       if (column?.kinds || loud) {
-        context.strokeStyle = how === "chosen" || how === "pointed" ? ink : colour;
+        context.strokeStyle = how === "chosen" || how === "pointed" ? ink : worn.colour;
         context.lineWidth = loud ? 2.5 : 1.2;
         context.strokeRect(x - half, y - half, 2 * half, 2 * half);
       }
     } else {
-      const made = stampOf(colour, shape, Math.round(usual * grown * (loud ? 1.5 : 1) * 4) / 4);
-      context.drawImage(made, x - made.extent / 2, y - made.extent / 2, made.extent, made.extent);
+      const made = stampOf(worn, Math.round(usual * grown * (loud ? 1.5 : 1) * 4) / 4), half = made.extent / 2;
+      context.drawImage(made, Math.round(x - half), Math.round(y - half), made.extent, made.extent);
       if (how === "chosen" || how === "pointed") {
         context.strokeStyle = ink;
         context.lineWidth = how === "chosen" ? 2.4 : 1.6;
@@ -221,7 +226,7 @@
     const list = make("ul");
     for (const code of [...column.kinds.keys(), ...(counts.has(-1) ? [-1] : [])]) {
       if (!counts.has(code)) continue;
-      const made = stampOf(...kindLook(code), 5), glyph = make("canvas", { width: made.width, height: made.height });
+      const made = stampOf(kindLook(code), 5), glyph = make("canvas", { width: made.width, height: made.height });
       glyph.getContext("2d").drawImage(made, 0, 0);
       const name = make("bdi", { textContent: column.kinds[code] ?? "none" });
       const button = make("button", { type: "button" }, glyph, name, make("small", { textContent: thousands(counts.get(code)) }));
@@ -350,14 +355,13 @@
     field.again();
   }
 
-  const blob = URL.createObjectURL(new Blob([bytes(data.sheet.webp)], { type: "image/webp" }));
-  sheet.onload = () => {
+  createImageBitmap(new Blob([bytes(data.sheet.webp)], { type: "image/webp" })).then((decoded) => {
+    sheet = decoded;
     for (const waiting of document.querySelectorAll("canvas[data-thumb]")) {
       waiting.getContext("2d").drawImage(sheet, ...cell(Number(waiting.dataset.thumb)), 0, 0, side, side);
     }
     canvas.dataset.pictures = "true";
     field.again();
-  };
-  sheet.src = blob;
+  });
   enter(track);
 })();

@@ -9,13 +9,13 @@ import torch
 import pairlens
 from pairlens.evaluate.embedding import MISSING
 from pairlens.evaluate.nearest import thumbnails
+from pairlens.mapping.asked import Looking
 from pairlens.mapping.columns import columns_of_images, columns_of_track
 from pairlens.mapping.curves import curves
 from pairlens.mapping.galleries import near_duplicates, outliers
 from pairlens.mapping.payload import Drawn, payload
 from pairlens.mapping.sheet import SIDE, make_sheet
 from pairlens.mapping.summary import Found, sentences
-from pairlens.mapping.whole import Looking
 from pairlens.mapping.words import method
 from pairlens.report.document import Section, document
 from pairlens.report.html import Html, choice, data_json, join, notice, switch, tag, user

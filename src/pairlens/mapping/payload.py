@@ -12,9 +12,9 @@ import numpy as np
 from jaxtyping import Float
 from plotly.colors import cyclical, sequential, unlabel_rgb
 
+from pairlens.mapping.asked import Frame, Looking, Track
 from pairlens.mapping.columns import Column, Kinds
 from pairlens.mapping.sheet import Sheet
-from pairlens.mapping.whole import Frame, Looking, Track
 from pairlens.report.text import clean, shorten
 
 RADIUS = 4000

@@ -38,13 +38,19 @@ const scatter = (() => {
     let points = new Float32Array(2 * count), from = null, goal = null, began = 0, before = [1, 1], after = before;
     let view = { x: 0, y: 0, k: 1 }, extent = [1, 1], queued = false;
     let pointed = -1, chosen = -1, links = [];
-    const x = (i) => canvas.clientWidth / 2 + view.x + points[2 * i] * unit();
-    const y = (i) => canvas.clientHeight / 2 + view.y - points[2 * i + 1] * unit();
-    const unit = () => 0.47 * view.k * Math.min(canvas.clientWidth / extent[0], canvas.clientHeight / extent[1]);
+    // The field's size and the pixels of one unit, read anew before points are placed: reading it for each is slow.
+    let width = 1, height = 1, unit = 1;
+    function measure() {
+      [width, height] = [canvas.clientWidth, canvas.clientHeight];
+      unit = 0.47 * view.k * Math.min(width / extent[0], height / extent[1]);
+    }
+    const x = (i) => width / 2 + view.x + points[2 * i] * unit;
+    const y = (i) => height / 2 + view.y - points[2 * i + 1] * unit;
 
     function draw(now) {
       queued = false;
-      const density = devicePixelRatio || 1, width = canvas.clientWidth, height = canvas.clientHeight;
+      const density = devicePixelRatio || 1;
+      measure();
       if (!width) return;
       if (canvas.width !== Math.round(width * density) || canvas.height !== Math.round(height * density)) {
         canvas.width = Math.round(width * density);
@@ -56,6 +62,7 @@ const scatter = (() => {
         extent = before.map((v, axis) => v + (after[axis] - v) * eased);
         if (share >= 1) from = null;
         else again();
+        measure();
       }
       context.setTransform(density, 0, 0, density, 0, 0);
       context.clearRect(0, 0, width, height);
@@ -97,6 +104,7 @@ const scatter = (() => {
       again();
     }
     function nearest(px, py, reach) {
+      measure();
       let best = -1, least = reach * reach;
       for (let i = 0; i < count; i += 1) {
         const distance = (x(i) - px) ** 2 + (y(i) - py) ** 2;
@@ -117,13 +125,15 @@ const scatter = (() => {
       again();
     }
     function reveal(i) { // bring a point into sight
+      measure();
       const margin = 30, dx = x(i), dy = y(i);
-      view.x += Math.max(0, margin - dx) - Math.max(0, dx - canvas.clientWidth + margin);
-      view.y += Math.max(0, margin - dy) - Math.max(0, dy - canvas.clientHeight + margin);
+      view.x += Math.max(0, margin - dx) - Math.max(0, dx - width + margin);
+      view.y += Math.max(0, margin - dy) - Math.max(0, dy - height + margin);
       again();
     }
     function walk(dx, dy) { // to the next point in a direction
-      const start = pointed >= 0 ? pointed : chosen >= 0 ? chosen : nearest(canvas.clientWidth / 2, canvas.clientHeight / 2, 1e5);
+      measure();
+      const start = pointed >= 0 ? pointed : chosen >= 0 ? chosen : nearest(width / 2, height / 2, 1e5);
       if (pointed < 0) { point(start, true); reveal(start); return; }
       let best = -1, least = Infinity;
       for (let i = 0; i < count; i += 1) {

@@ -9,9 +9,9 @@ import numpy as np
 
 from pairlens.evaluate.clusters import agreement
 from pairlens.evaluate.vicinity import FAR_OUT
+from pairlens.mapping.asked import COUNTED, Asked, Frame, Looking, Track
 from pairlens.mapping.copies import EXACT, FEATURES, NEARLY, Compared
-from pairlens.mapping.whole import COUNTED, Asked, Frame, Looking, Track
-from pairlens.report.text import clean, count, number, percent
+from pairlens.report.text import clean, count, number, percent, shorten
 
 
 @dataclass(frozen=True)
@@ -109,7 +109,7 @@ def _near(found: Found) -> str:
 def _outlier(track: Track, look: Looking) -> str:
     scores = track.near.outlying
     row = int(scores.argmax())
-    name = look.asked.source.train.names[int(look.asked.searched[row])]
+    name = shorten(clean(look.asked.source.train.names[int(look.asked.searched[row])]), 80)
     return (
         f"The image farthest from all others is {name}: mean cosine distance {number(float(scores[row]))} to its "
         f"{track.near.index.shape[1]} nearest, against {number(float(scores.median()))} of the median image."

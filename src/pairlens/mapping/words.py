@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 from pairlens.evaluate.clusters import MOST
 from pairlens.evaluate.vicinity import FAR_OUT
+from pairlens.mapping.asked import COUNTED, Looking
 from pairlens.mapping.summary import Found
-from pairlens.mapping.whole import COUNTED, Looking
 from pairlens.report.html import Html, join, prose, tag
 from pairlens.report.text import clean, count, listed
 
