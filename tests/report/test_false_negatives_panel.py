@@ -83,7 +83,7 @@ def test_what_was_not_measured_or_is_damaged_is_said(folder: Path) -> None:
             InputError, match=r"false_negatives.json is damaged or of another version; measure it again"
         ):
             panel.compute(Run.open(folder))
-        assert "false_negatives.json is damaged" in page([Run.open(folder)])
+    assert "false_negatives.json is damaged" in page([Run.open(folder)])
     (folder / "false_negatives.json").unlink()
     assert isinstance(panel.compute(Run.open(folder)), Missing)
     assert "False negatives" not in page([Run.open(folder)])

@@ -12,7 +12,7 @@ from pairlens import cli
 from pairlens.errors import InputError
 from pairlens.record.run import Run
 from pairlens.report import printed
-from pairlens.report.figures import Named, figures_of, slug
+from pairlens.report.figures import Named, chosen, figures_of, slug
 from pairlens.report.printed import Paper, find_browser, find_kaleido, for_paper, inches, write_figures
 from pairlens.report.theme import DARK, INK, PAPER, POSITIVE
 
@@ -45,25 +45,26 @@ def test_runs_and_spaces_are_in_the_names(tmp_path: Path) -> None:
     hostile = "../<b>Æ</b>"
     runs = [
         fake_run.make(tmp_path / "a", steps=40, spaces=("z", hostile)),
-        fake_run.make(tmp_path / "b", steps=40, spaces=("z", hostile)),
+        fake_run.make(tmp_path / "b", steps=40, spaces=("!", "?")),
     ]
     names = [one.name for one in figures_of([Run.open(run) for run in runs])]
     assert len(set(names)) == len(names)
     assert "pairs-a-z-before-transform" in names
-    assert "pairs-b-b-b-before-transform" in names  # what letters the hostile name has
+    assert "pairs-a-b-b-before-transform" in names  # what letters the hostile name has
+    assert {"pairs-b-before-transform", "pairs-b-before-transform-2"} < set(names)  # names without any
     assert not any("/" in name or name.startswith(".") for name in names)
 
 
-def test_figures_are_chosen_by_name_section_or_pattern(folder: Path) -> None:
-    run = Run.open(folder)
-    assert [one.name for one in figures_of([run], ["curves-loss"])] == ["curves-loss"]
-    assert len(figures_of([run], ["scores"])) == 4
-    assert {one.name for one in figures_of([run], ["*-ridges"])} == {
-        "pairs-before-transform-ridges",
-        "pairs-after-transform-ridges",
-    }
+def test_figures_are_chosen_by_name_section_or_pattern(folder: Path, found: list[Named]) -> None:
+    def names(*only: str) -> list[str]:
+        return [one.name for one in chosen(found, only)]
+
+    assert names("curves-loss") == ["curves-loss"]
+    assert len(names("scores")) == 4
+    assert names("*-ridges") == ["pairs-before-transform-ridges", "pairs-after-transform-ridges"]
+    assert names() == [one.name for one in found]
     with pytest.raises(InputError, match=r"no figure is called 'nothing'; there are accuracy-while"):
-        figures_of([run], ["scores", "nothing"])
+        figures_of([Run.open(folder)], ["scores", "nothing"])
     with pytest.raises(InputError, match="at least one run"):
         figures_of([])
 
@@ -99,6 +100,10 @@ def test_a_long_legend_stands_beside_and_says_once_what_all_begin_with() -> None
     assert [trace["name"] for trace in figure["data"]] == [f"0.{i}" for i in range(6)] + ["band"]
     legend = figure["layout"]["legend"]
     assert (legend["orientation"], legend["title"]["text"]) == ("v", "momentum")
+    assert for_paper(named, Paper())[2] >= 20 * 7  # plotly would cut a legend that is taller than its figure
+    figure, _, height = for_paper(named, Paper(height=1.0))
+    assert height == 96
+    assert figure["layout"]["legend"]["orientation"] == "h"  # too low for it to stand beside
     figure, _, _ = for_paper(Named("x", "", "", {"data": traces[:4], "layout": {}}, 100), Paper())
     assert figure["data"][0]["name"] == "momentum 0.0"
 

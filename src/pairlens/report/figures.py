@@ -51,7 +51,7 @@ def figures_of(runs: Sequence[Run], only: Sequence[str] = ()) -> list[Named]:
         reader = _Reader(section.anchor)
         reader.feed(section.content)
         found += reader.found
-    return _chosen(_unique(found), only)
+    return chosen(_unique(found), only)
 
 
 def _unique(found: Sequence[Named]) -> list[Named]:
@@ -65,7 +65,12 @@ def _unique(found: Sequence[Named]) -> list[Named]:
     return named
 
 
-def _chosen(found: Sequence[Named], only: Sequence[str]) -> list[Named]:
+def chosen(found: Sequence[Named], only: Sequence[str]) -> list[Named]:
+    """Those that are asked for; all of them where nothing is.
+
+    Raises:
+        InputError: a name is that of no figure.
+    """
     for pattern in only:
         if not any(_matches(one.name, pattern) for one in found):
             names = listed([one.name for one in found[:12]]) + (" and more" if len(found) > 12 else "")

@@ -58,12 +58,14 @@
     for (const trace of data) trace.showlegend = !deep && trace.showlegend !== false && Boolean(trace.name);
     const entries = data.filter((trace) => trace.showlegend).length;
     layout.showlegend ||= entries > 1;
-    if (entries > 4) Object.assign(layout.legend, { orientation: "v", x: 1.02, y: 1, yanchor: "top" });
+    const beside = entries > 4; // one below the other, and the figure tall enough for all of them
+    if (beside) Object.assign(layout.legend, { orientation: "v", x: 1.02, y: 1, yanchor: "top" });
+    const height = Math.max(element.clientHeight, beside ? 20 * entries + 70 : 0);
     layout.paper_bgcolor = getComputedStyle(root).getPropertyValue("--card").trim();
     if (layout.yaxis?.title && !layout.yaxis.title.text) layout.yaxis.title.text = heading;
     const words = [element.closest("section").id, element.dataset.name ?? heading];
     const filename = ["pairlens", ...words].join(" ").toLowerCase().replace(/[^a-z0-9]+/g, "-").replace(/-$/, "");
-    const size = { width: element.clientWidth, height: element.clientHeight, scale: format === "png" ? 3 : 1 };
+    const size = { width: element.clientWidth, height, scale: format === "png" ? 3 : 1 };
     return Plotly.downloadImage({ data, layout }, { format, filename, ...size });
   }
 

@@ -27,6 +27,7 @@ WORDS = {"text", "name", "ticktext", "customdata", "hovertemplate"}
 """What may look like a colour and is none."""
 
 BESIDE = 5  # entries of a legend from which on it stands beside its figure
+ENTRY, AXIS = 20.0, 48.0  # pixels of one of its lines, and of the figure's axis below
 SIZES = {"width", "size", "thickness", "standoff"}
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome", "msedge")
 PATIENCE = 300.0  # seconds for one figure; a busy machine needs some
@@ -79,7 +80,8 @@ def for_paper(one: Named, paper: Paper) -> tuple[dict[str, Any], int, int]:
         named = trace.get("showlegend", True) is not False and bool(trace.get("name"))
         trace["showlegend"] = named and not one.deep  # in three dimensions an axis names the lines
     layout["showlegend"] = layout.get("showlegend") is True or sum(trace["showlegend"] for trace in data) > 1
-    _lay_legend(data, layout)
+    height = one.height * paper.ratio if paper.height is None else paper.height * INCH
+    height = _lay_legend(data, layout, height, fixed=paper.height is not None)
     title = layout.get("yaxis", {}).get("title")
     if title is not None and not title.get("text") and not one.deep:
         title["text"] = one.heading
@@ -88,21 +90,27 @@ def for_paper(one: Named, paper: Paper) -> tuple[dict[str, Any], int, int]:
     layout["margin"] = {side: paper.ratio * value for side, value in layout.get("margin", {}).items()}
     layout["paper_bgcolor"] = PAPER
     figure = _dark(figure) if paper.dark else figure
-    height = one.height * paper.ratio if paper.height is None else paper.height * INCH
     return figure, round(paper.width * INCH), round(height)
 
 
-def _lay_legend(data: Sequence[dict[str, Any]], layout: dict[str, Any]) -> None:
-    """Stand many entries one below the other, beside the figure; the words that all begin with are said once."""
+def _lay_legend(data: Sequence[dict[str, Any]], layout: dict[str, Any], height: float, *, fixed: bool) -> float:
+    """Stand many entries one below the other, beside the figure; the words that all begin with are said once.
+
+    plotly cuts a legend that is taller than its figure, so the figure becomes as tall as it takes, which is returned;
+    where its height is fixed and too little, the entries stay above it in rows.
+    """
     shown = [trace for trace in data if trace["showlegend"]]
-    if len(shown) < BESIDE:
-        return
+    needed = ENTRY * (len(shown) + 1) + AXIS
+    if len(shown) < BESIDE or (fixed and needed > height):
+        return height
     begins = {trace["name"].rpartition(" ")[0] for trace in shown}
     begin = begins.pop() if len(begins) == 1 else ""
     for trace in shown:
         trace["name"] = trace["name"].removeprefix(begin).lstrip()
     beside = {"orientation": "v", "x": 1.02, "xanchor": "left", "y": 1, "yanchor": "top"}
-    layout["legend"] = layout.get("legend", {}) | beside | {"title": {"text": begin}}
+    title = {"text": begin, "font": {"size": PAGE_FONT}}  # scaled with the rest
+    layout["legend"] = layout.get("legend", {}) | beside | {"title": title}
+    return max(height, needed)
 
 
 def _scale(value: Any, ratio: float) -> None:
