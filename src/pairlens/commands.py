@@ -1,24 +1,22 @@
 """What each command does: parse its flags with tyro, call the library, tell what happened and what comes next."""
 
 import signal
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import tyro
 from tyro import MISSING
-from tyro.conf import OmitArgPrefixes, Positional, PositionalMetavarFromFieldName, arg
+from tyro.conf import Positional, arg
 
 from pairlens.console import Console
 from pairlens.data.choice import Decode
 from pairlens.data.download import download_cifar10
 from pairlens.errors import InputError
-from pairlens.flags import registry
+from pairlens.flags import parse
 from pairlens.given import Given
 from pairlens.loggers.live import logged
 from pairlens.loggers.logger import LoggerName, targets_of
-from pairlens.pretrain import pretrain, start_run
+from pairlens.pretrain import KEEP, pretrain, start_run
 from pairlens.recipes.recipe import Recipe
 from pairlens.record.run import Run
 from pairlens.reopen import reopen_run
@@ -49,7 +47,7 @@ class RunArguments:
     """Write statistics, histograms and sample views."""
     landscape: int = 0
     """Times to measure the loss's landscape in the course of the training; each takes about as long as 15 steps."""
-    keep: int = 4
+    keep: int = KEEP
     """Checkpoints along the training that stay when it is finished, that of its end among them."""
     decode: Decode = "auto"
     """Decode photographs once, to a store of squares, or always, in every epoch anew; auto does what pays."""
@@ -120,7 +118,7 @@ def train(argv: list[str]) -> int:
             return _finish(folder, console, state)
 
     about = f"Pretrain an encoder on images.\n\nThe recipe {given.recipe}: {given.about}"
-    return _parse(command, "train", argv, about)
+    return parse(command, "train", argv, about)
 
 
 def recipes(argv: list[str]) -> int:
@@ -143,7 +141,7 @@ def recipes(argv: list[str]) -> int:
             show_recipe(console, name)
         return 0
 
-    return _parse(command, "recipes", argv)
+    return parse(command, "recipes", argv)
 
 
 def resume(argv: list[str]) -> int:
@@ -184,7 +182,7 @@ def resume(argv: list[str]) -> int:
                 )
             return _finish(run, console, state)
 
-    return _parse(command, "resume", argv)
+    return parse(command, "resume", argv)
 
 
 def evaluate(argv: list[str]) -> int:
@@ -247,7 +245,7 @@ def evaluate(argv: list[str]) -> int:
             console.say(f"report: {page}")
             return 0
 
-    return _parse(command, "evaluate", argv)
+    return parse(command, "evaluate", argv)
 
 
 def report(argv: list[str]) -> int:
@@ -269,7 +267,7 @@ def report(argv: list[str]) -> int:
         Console().say(f"report: {page}")
         return 0
 
-    return _parse(command, "report", argv)
+    return parse(command, "report", argv)
 
 
 def data(argv: list[str]) -> int:
@@ -287,13 +285,7 @@ def data(argv: list[str]) -> int:
         console.say(f"next: pairlens train {place}")
         return 0
 
-    return _parse(command, "data", argv)
-
-
-def _parse(command: Callable[..., int], name: str, argv: list[str], about: str | None = None) -> int:
-    """Let tyro fill the command's arguments; a wrong flag ends with its message and exit code 2."""
-    markers = (OmitArgPrefixes, PositionalMetavarFromFieldName)
-    return tyro.cli(command, args=argv, prog=f"pairlens {name}", description=about, config=markers, registry=registry)
+    return parse(command, "data", argv)
 
 
 def _finish(folder: Path, console: Console, state: str) -> int:

@@ -4,12 +4,11 @@ import json
 from pathlib import Path
 from typing import Any
 
-import tyro
-from tyro.conf import OmitArgPrefixes, Positional, PositionalMetavarFromFieldName
+from tyro.conf import Positional
 
 from pairlens.console import Console
 from pairlens.errors import InputError
-from pairlens.flags import registry
+from pairlens.flags import parse
 from pairlens.health import Finding, evidence_of, examine, headline
 from pairlens.health.rule import VERDICTS
 from pairlens.health.table import rules_table
@@ -50,8 +49,7 @@ def doctor(argv: list[str]) -> int:
             raise InputError("doctor needs a run; give the folders that `pairlens train` printed, or --rules")
         return _examine([Run.open(folder) for folder in runs], console, whole=all, as_json=json)
 
-    markers = (OmitArgPrefixes, PositionalMetavarFromFieldName)
-    return tyro.cli(command, args=argv, prog="pairlens doctor", config=markers, registry=registry)
+    return parse(command, "doctor", argv)
 
 
 def _examine(runs: list[Run], console: Console, *, whole: bool, as_json: bool) -> int:

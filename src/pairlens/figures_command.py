@@ -3,11 +3,11 @@
 from pathlib import Path
 from typing import Annotated
 
-import tyro
-from tyro.conf import OmitArgPrefixes, Positional, PositionalMetavarFromFieldName, arg
+from tyro.conf import Positional, arg
 
 from pairlens.console import Console
 from pairlens.errors import InputError
+from pairlens.flags import parse
 from pairlens.record.run import Run
 from pairlens.report.figures import figures_of
 from pairlens.report.printed import Format, Paper, find_browser, find_kaleido, inches, write_figures
@@ -62,5 +62,4 @@ def figures(argv: list[str]) -> int:
             console.say(f"{len(written)} figures, {count(total / 1000)} kB: {folder}")
         return 0
 
-    markers = (OmitArgPrefixes, PositionalMetavarFromFieldName)
-    return tyro.cli(command, args=argv, prog="pairlens figures", config=markers)
+    return parse(command, "figures", argv)

@@ -1,9 +1,12 @@
-"""How the command line reads an argument that may be left open: `--epochs 10`, or `--epochs None`."""
+"""How the command line is read, by tyro; an argument may be left open: `--epochs 10`, or `--epochs None`."""
 
 import types
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Union, get_args, get_origin
 
+import tyro
+from tyro.conf import OmitArgPrefixes, PositionalMetavarFromFieldName
 from tyro.constructors import ConstructorRegistry, PrimitiveConstructorSpec, PrimitiveTypeInfo
 
 registry = ConstructorRegistry()
@@ -25,3 +28,9 @@ def left_open(argument: PrimitiveTypeInfo) -> PrimitiveConstructorSpec[Any] | No
         is_instance=lambda value: value is None or isinstance(value, kind),
         str_from_instance=lambda value: [str(value)],
     )
+
+
+def parse(command: Callable[..., int], name: str, argv: list[str], about: str | None = None) -> int:
+    """Let tyro fill a command's arguments, and call it; a wrong flag ends with its message and exit code 2."""
+    markers = (OmitArgPrefixes, PositionalMetavarFromFieldName)
+    return tyro.cli(command, args=argv, prog=f"pairlens {name}", description=about, config=markers, registry=registry)

@@ -4,14 +4,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
-import tyro
 from tyro import MISSING
-from tyro.conf import OmitArgPrefixes, Positional, PositionalMetavarFromFieldName, arg
+from tyro.conf import Positional, arg
 
 from pairlens.commands import RunArguments
 from pairlens.console import Console
 from pairlens.data.choice import Decode
-from pairlens.flags import registry
+from pairlens.flags import parse
 from pairlens.given import Given
 from pairlens.inspection.page import write_inspection
 from pairlens.inspection.speed import SECONDS
@@ -89,5 +88,4 @@ def inspect(argv: list[str]) -> int:
         return 0
 
     about = f"See what would be trained on: a page, before any training.\n\nThe recipe {given.recipe}: {given.about}"
-    markers = (OmitArgPrefixes, PositionalMetavarFromFieldName)
-    return tyro.cli(command, args=argv, prog="pairlens inspect", description=about, config=markers, registry=registry)
+    return parse(command, "inspect", argv, about)

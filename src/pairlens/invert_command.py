@@ -4,14 +4,13 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
-import tyro
-from tyro.conf import OmitArgPrefixes, Positional, PositionalMetavarFromFieldName, arg
+from tyro.conf import Positional, arg
 
 from pairlens.console import Console
 from pairlens.environment import apply
 from pairlens.errors import InputError
 from pairlens.evaluate.inversion import Prior
-from pairlens.flags import registry
+from pairlens.flags import parse
 from pairlens.inversion.contestants import Target, contestants
 from pairlens.inversion.page import page
 from pairlens.inversion.store import Store
@@ -94,8 +93,7 @@ def invert(argv: list[str]) -> int:
             _write(asked, store, output, console)
         return 0
 
-    markers = (OmitArgPrefixes, PositionalMetavarFromFieldName)
-    return tyro.cli(command, args=argv, prog="pairlens invert", config=markers, registry=registry)
+    return parse(command, "invert", argv)
 
 
 def _write(asked: Asked, store: Store, output: Path, console: Console) -> None:

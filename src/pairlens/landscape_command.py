@@ -2,11 +2,10 @@
 
 from pathlib import Path
 
-import tyro
-from tyro.conf import OmitArgPrefixes, Positional, PositionalMetavarFromFieldName
+from tyro.conf import Positional
 
 from pairlens.console import Console
-from pairlens.flags import registry
+from pairlens.flags import parse
 from pairlens.landscape import measure_landscape
 from pairlens.record.run import Run
 from pairlens.report.landscape import read_landscape
@@ -58,5 +57,4 @@ def landscape(argv: list[str]) -> int:
             console.say(f"report: {write_report([Run.open(run)], run / 'report.html')}")
         return 0
 
-    markers = (OmitArgPrefixes, PositionalMetavarFromFieldName)
-    return tyro.cli(command, args=argv, prog="pairlens landscape", config=markers, registry=registry)
+    return parse(command, "landscape", argv)

@@ -5,13 +5,12 @@ from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 
-import tyro
 from tyro import MISSING
-from tyro.conf import OmitArgPrefixes, Positional, PositionalMetavarFromFieldName
+from tyro.conf import Positional
 
 from pairlens.console import Console
 from pairlens.errors import InputError
-from pairlens.flags import registry
+from pairlens.flags import parse
 from pairlens.loggers.logger import LoggerName, targets_of
 from pairlens.loggers.rows import ended
 from pairlens.loggers.stream import Stream, open_stream
@@ -68,8 +67,7 @@ def log(argv: list[str]) -> int:
             _follow(streams)
         return 0
 
-    markers = (OmitArgPrefixes, PositionalMetavarFromFieldName)
-    return tyro.cli(command, args=argv, prog="pairlens log", config=markers, registry=registry)
+    return parse(command, "log", argv)
 
 
 def _tell(console: Console, stream: Stream, sent: int) -> None:

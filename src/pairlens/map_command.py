@@ -3,14 +3,13 @@
 from pathlib import Path
 from typing import Annotated
 
-import tyro
-from tyro.conf import OmitArgPrefixes, Positional, PositionalMetavarFromFieldName, arg
+from tyro.conf import Positional, arg
 
 from pairlens.console import Console
 from pairlens.environment import apply
 from pairlens.errors import InputError
 from pairlens.evaluate.embedding import MISSING, can_draw
-from pairlens.flags import registry
+from pairlens.flags import parse
 from pairlens.mapping.asked import Asked, Looking, Track
 from pairlens.mapping.copies import compare, pixel_groups
 from pairlens.mapping.moments import moments
@@ -118,5 +117,4 @@ def map_images(argv: list[str]) -> int:
             console.say(f"page: {written}")
         return 0
 
-    markers = (OmitArgPrefixes, PositionalMetavarFromFieldName)
-    return tyro.cli(command, args=argv, prog="pairlens map", config=markers, registry=registry)
+    return parse(command, "map", argv)

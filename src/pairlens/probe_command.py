@@ -4,12 +4,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
-import tyro
-from tyro.conf import OmitArgPrefixes, Positional, PositionalMetavarFromFieldName, arg
+from tyro.conf import Positional, arg
 
 from pairlens.console import Console
 from pairlens.environment import apply
-from pairlens.flags import registry
+from pairlens.flags import parse
 from pairlens.place import find_place
 from pairlens.probing.page import write_probe
 from pairlens.probing.record import record
@@ -99,8 +98,7 @@ def probe(argv: list[str]) -> int:
             console.say(f"numbers: {written.with_suffix('.json')}")
         return 0
 
-    markers = (OmitArgPrefixes, PositionalMetavarFromFieldName)
-    return tyro.cli(command, args=argv, prog="pairlens probe", config=markers, registry=registry)
+    return parse(command, "probe", argv)
 
 
 def _usual_output(what: tuple[str, ...]) -> Path:

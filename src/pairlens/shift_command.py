@@ -4,14 +4,13 @@ from functools import partial
 from pathlib import Path
 from typing import Annotated
 
-import tyro
-from tyro.conf import OmitArgPrefixes, Positional, PositionalMetavarFromFieldName, arg
+from tyro.conf import Positional, arg
 
 from pairlens.console import Console
 from pairlens.environment import apply
 from pairlens.errors import InputError
 from pairlens.evaluate.embedding import MISSING, can_draw
-from pairlens.flags import registry
+from pairlens.flags import parse
 from pairlens.opened import open_encoder
 from pairlens.place import find_place
 from pairlens.record.run import write_json
@@ -95,5 +94,4 @@ def shift(argv: list[str]) -> int:
             console.say(f"page: {written}")
         return 0
 
-    markers = (OmitArgPrefixes, PositionalMetavarFromFieldName)
-    return tyro.cli(command, args=argv, prog="pairlens shift", config=markers, registry=registry)
+    return parse(command, "shift", argv)

@@ -5,11 +5,10 @@ import socket
 import threading
 from pathlib import Path
 
-import tyro
-from tyro.conf import Positional, PositionalMetavarFromFieldName
+from tyro.conf import Positional
 
 from pairlens.errors import InputError
-from pairlens.flags import registry
+from pairlens.flags import parse
 
 
 def watch(argv: list[str]) -> int:
@@ -49,8 +48,7 @@ def watch(argv: list[str]) -> int:
             serve(app, opened)
         return 0
 
-    markers = (PositionalMetavarFromFieldName,)
-    return tyro.cli(command, args=argv, prog="pairlens watch", config=markers, registry=registry)
+    return parse(command, "watch", argv)
 
 
 def _tell(folder: Path, host: str, port: int, asked: int | None, token: str | None, local: bool) -> None:
