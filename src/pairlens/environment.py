@@ -3,6 +3,7 @@
 import os
 import platform
 import subprocess
+from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -43,6 +44,15 @@ def describe(place: Place) -> dict[str, Any]:
         "compile": place.compile,
         "git": git_state(Path.cwd()),
     }
+
+
+UNSAID = ("git", "platform", "native_bf16")
+"""What a page about a measurement leaves out of that."""
+
+
+def in_lines(described: Mapping[str, Any]) -> list[str]:
+    """What `describe` tells, a line of Markdown for each thing that is known and said."""
+    return [f"- {name}: {value}" for name, value in described.items() if name not in UNSAID and value is not None]
 
 
 def processor() -> str:

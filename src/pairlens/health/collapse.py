@@ -3,7 +3,7 @@
 import math
 
 from pairlens.health.evidence import Evidence, Space
-from pairlens.health.rule import BEGUN, LATE, Finding, found, has_begun, known, rule, unknown, worst
+from pairlens.health.rule import BEGUN, LATE, Finding, below, found, has_begun, known, rule, unknown, worst
 from pairlens.health.usual import COLDEST, FAST, LOW_MOMENTUM, usual_rate
 from pairlens.words import number
 
@@ -139,7 +139,7 @@ def dimensional_collapse(evidence: Evidence) -> Finding:
         if dim < NARROW_DIM:
             return found("ill", said, "The embedding is too narrow.", "Widen it (`--dim`), to 128.")
         if known(full):
-            return found("ill" if full < THIN else "watch" if full < LEAN else "ok", said)
-        return found("ill" if rank < LINE else "watch" if rank < BAND else "ok", said)
+            return found(below(full, THIN, LEAN), said)
+        return found(below(rank, LINE, BAND), said)
 
     return worst(evidence, judge)

@@ -1,7 +1,7 @@
 """Rules on what stands around the training: the machine, boxes and files."""
 
 from pairlens.health.evidence import Evidence
-from pairlens.health.rule import BEGUN, Finding, found, known, rule, unknown
+from pairlens.health.rule import BEGUN, Finding, above, found, known, rule, unknown
 from pairlens.words import count, percent
 
 BOUND = 0.5
@@ -30,7 +30,7 @@ def data_bound(evidence: Evidence) -> Finding:
     if not known(share):
         return unknown("it is not recorded where a step's time goes")
     said = f"{percent(share, 0)} of a step is spent waiting for pixels"
-    return found("ill" if share > BOUND else "watch" if share > WAITING else "ok", said)
+    return found(above(share, BOUND, WAITING), said)
 
 
 @rule(
@@ -81,4 +81,4 @@ def lost_files(evidence: Evidence) -> Finding:
     if not known(whole) or whole <= 0:
         return found("watch", said)
     share = (skipped + replaced) / whole
-    return found("ill" if share > MANY_LOST else "watch" if share > SOME_LOST else "ok", f"{said}, of {count(whole)}")
+    return found(above(share, MANY_LOST, SOME_LOST), f"{said}, of {count(whole)}")

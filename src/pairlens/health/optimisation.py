@@ -6,7 +6,7 @@ from itertools import pairwise
 
 from pairlens.health.collapse import LEAN, collapsed, rank_of_features
 from pairlens.health.evidence import Evidence
-from pairlens.health.rule import BEGUN, LATE, Finding, found, known, rule, unknown
+from pairlens.health.rule import BEGUN, LATE, Finding, below, found, known, rule, unknown
 from pairlens.health.usual import ABSURD, FAST, SLOW, USUAL, usual_rate
 from pairlens.words import count, number, percent
 
@@ -91,7 +91,7 @@ def vanishing_gradients(evidence: Evidence) -> Finding:
     if learned or not start > 0:
         return found("ok", said)
     share = gradient.end / start
-    return found("ill" if share < VANISHED else "watch" if share < FADING else "ok", said)
+    return found(below(share, VANISHED, FADING), said)
 
 
 @rule(

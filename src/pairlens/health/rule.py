@@ -115,6 +115,16 @@ def unknown(why: str) -> Finding:
     return found("unknown", why)
 
 
+def above(value: float, ill: float, watch: float) -> Verdict:
+    """Ill above one bound, to be watched above a lower one."""
+    return "ill" if value > ill else "watch" if value > watch else "ok"
+
+
+def below(value: float, ill: float, watch: float) -> Verdict:
+    """Ill below one bound, to be watched below a higher one."""
+    return "ill" if value < ill else "watch" if value < watch else "ok"
+
+
 def worst(evidence: Evidence, judge: Callable[[Space], Finding]) -> Finding:
     """The gravest finding among the embedding spaces, which it names where there are several."""
     if not evidence.trains:

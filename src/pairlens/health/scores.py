@@ -4,7 +4,7 @@ import math
 
 from pairlens.health.collapse import collapsed
 from pairlens.health.evidence import Evidence, Space
-from pairlens.health.rule import BEGUN, LATE, Finding, found, known, rule, unknown, worst
+from pairlens.health.rule import BEGUN, LATE, Finding, above, below, found, known, rule, unknown, worst
 from pairlens.health.usual import COLDEST
 from pairlens.words import count, number, percent
 
@@ -50,12 +50,12 @@ def guessing(evidence: Evidence) -> Finding:
     """The loss is a guess's. Early that is normal; late it is not."""
 
     def judge(space: Space) -> Finding:
-        above, loss = space["negatives_above"].end, space["loss"].end
+        share, loss = space["negatives_above"].end, space["loss"].end
         if space.negatives == 0:
             return unknown("this loss compares with no negatives")
-        if known(above):
-            said = f"{percent(above)} of a query's negatives score above its positive (a guess: 50.0\u00a0%)"
-            return found("ill" if above > GUESSING_ABOVE else "watch" if above > UNSURE_ABOVE else "ok", said)
+        if known(share):
+            said = f"{percent(share)} of a query's negatives score above its positive (a guess: 50.0\u00a0%)"
+            return found(above(share, GUESSING_ABOVE, UNSURE_ABOVE), said)
         if not known(loss, space.negatives, space.temperature):
             return unknown("neither the share of negatives above the positive nor a guess's loss is known")
         guess = math.log(space.negatives + 1)
@@ -118,7 +118,7 @@ def positives_too_hard(evidence: Evidence) -> Finding:
             f"mean positive cosine {number(positive, 2)}, mean negative {number(space['raw_negative_mean'].end, 2)}: "
             f"{number(apart, 2)} standard deviations apart"
         )
-        return found("ill" if apart < APART else "watch" if apart < SEPARATED else "ok", said)
+        return found(below(apart, APART, SEPARATED), said)
 
     return worst(evidence, judge)
 
@@ -186,6 +186,6 @@ def temperature_high(evidence: Evidence) -> Finding:
             f"{space.temperature:g} with {count(space.negatives)} negatives"
         )
         said += f", of which {count(carry)} carry the softmax" if known(carry) else ""
-        return found("ill" if share < ATTAINABLE else "watch" if share < MODEST else "ok", said)
+        return found(below(share, ATTAINABLE, MODEST), said)
 
     return worst(evidence, judge)

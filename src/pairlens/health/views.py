@@ -4,7 +4,7 @@ import math
 
 from pairlens.health.collapse import collapsed
 from pairlens.health.evidence import Evidence
-from pairlens.health.rule import BEGUN, LATE, Finding, found, known, rule, unknown
+from pairlens.health.rule import BEGUN, LATE, Finding, above, below, found, known, rule, unknown
 from pairlens.words import number
 
 ALIKE = 0.03
@@ -40,7 +40,7 @@ def views_too_weak(evidence: Evidence) -> Finding:
     if not known(ratio):
         return unknown("no held-out views were looked at yet")
     said = f"two views of an image lie at {number(ratio, 2)} of the distance of two images"
-    return found("ill" if ratio < ALIKE else "watch" if ratio < NEAR else "ok", said)
+    return found(below(ratio, ALIKE, NEAR), said)
 
 
 @rule(
@@ -59,4 +59,4 @@ def views_too_strong(evidence: Evidence) -> Finding:
     if any(map(collapsed, evidence.spaces)):
         return unknown("the embeddings have collapsed, and features tell nothing of the views")
     said = f"two views of an image lie at {number(ratio, 2)} of the distance of two images"
-    return found("ill" if ratio > APART else "watch" if ratio > FAR else "ok", said)
+    return found(above(ratio, APART, FAR), said)
