@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
+from timing import now, steps
 
 from pairlens.assemble import assemble, resolve
 from pairlens.data.images import ImageSet
@@ -17,7 +18,7 @@ from pairlens.hooks import Localiser
 from pairlens.place import Place
 from pairlens.recipes import find_recipe
 from pairlens.settings import Network, Optimisation
-from pairlens.train import Training, fit
+from pairlens.train import Training
 from pairlens.views.boxes import Boxes
 
 
@@ -89,7 +90,7 @@ def measure(case: Case, place: Place, rounds: int, tell: Callable[[int, int], No
     with tempfile.TemporaryDirectory() as folder:
         localiser = Localiser(Path(folder), images, crops, t, record=False, say=lambda text: None)
         for number in range(rounds + 1):  # the first only warms up
-            seconds["step"].append(_steps(t, 2) / (2 * t.order.batch))
+            seconds["step"].append(steps(t, 2) / (2 * t.order.batch))
             seconds["refresh"].append(_refresh(localiser, t, boxes) / len(images))
             for name, sample in draws.items():
                 seconds[name].append(_draws(sample, images, t.order.batch))
@@ -112,27 +113,12 @@ def _with(network: Network, encoder: str | None) -> Network:
     return network if encoder is None else replace(network, encoder=encoder)
 
 
-def _steps(t: Training, count: int) -> float:
-    """Seconds of so many steps, nothing recorded; the first of a call draws an epoch's order and is not counted."""
-    end, spent = t.step + count + 1, _Timer(t)
-
-    def hook(t: Training) -> None:
-        if t.step == end - count:
-            spent.start()
-        t.stop = t.step >= end
-
-    t.stop = False
-    fit(t, hooks=[hook])
-    return spent.stop()
-
-
 def _refresh(localiser: Localiser, t: Training, boxes: Boxes) -> float:
     """Seconds of the hook that finds the boxes of all images."""
-    spent = _Timer(t)
     t.boxes, localiser.at = boxes, {t.step}
-    spent.start()
+    began = now(t)
     localiser(t)
-    seconds = spent.stop()
+    seconds = now(t) - began
     t.boxes = None
     return seconds
 
@@ -146,25 +132,6 @@ def _draws(sample: Callable[[Draw], torch.Tensor], images: ImageSet, batch: int,
     for _ in range(2 * times):
         sample(draw)
     return (time.process_time() - began) / (times * batch)
-
-
-class _Timer:
-    """Processor time on a CPU, wall time between synchronised moments elsewhere."""
-
-    def __init__(self, t: Training) -> None:
-        self._device, self._began = t.mean.device, 0.0
-
-    def start(self) -> None:
-        self._began = self._now()
-
-    def stop(self) -> float:
-        return self._now() - self._began
-
-    def _now(self) -> float:
-        if self._device.type == "cpu":
-            return time.process_time()
-        torch.cuda.synchronize(self._device)
-        return time.perf_counter()
 
 
 def table(costs: list[Cost]) -> Iterator[str]:

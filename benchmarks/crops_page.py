@@ -9,12 +9,12 @@ import located
 from drawing import INK, MUTED, Chart, Line, figure
 from located import Sight, Trace
 
+from pairlens.environment import in_lines
 from pairlens.record.run import Run
 from pairlens.studies.arms import Setting
 from pairlens.studies.cells import percent, points
 from pairlens.studies.summary import Estimate, interval, summarise
 
-UNSAID = ("git", "platform", "native_bf16")
 COLORS = {
     located.RANDOM: (MUTED, ""),
     "localised only, k .1": ("#0072b2", "2 4"),
@@ -78,7 +78,7 @@ def scenes_section(setting: Setting, runs: Mapping[str, Sequence[Run]], found: F
         f"Mean intersection over union of found and true boxes; the whole image has {some.whole:.3f}. The best k is "
         "chosen by the true boxes, from steps of .05: a bound, which nobody has without them.",
         "\n".join(sights(found)),
-        environment(first.info["environment"]),
+        "\n".join(in_lines(first.info["environment"])),
     ]
     return "\n\n".join(filter(None, parts)) + "\n"
 
@@ -133,13 +133,9 @@ def overhead_section(timed: Mapping[str, Any]) -> str:
         "drawing crops about boxes takes beyond drawing them anywhere, in the epochs that have boxes, as shares of the "
         "time of all steps. Images are in memory already, and nothing is recorded.",
         "\n".join(crops_cost.table(costs)),
-        environment(timed["environment"]),
+        "\n".join(in_lines(timed["environment"])),
     ]
     return "\n\n".join(parts) + "\n"
-
-
-def environment(described: Mapping[str, Any]) -> str:
-    return "\n".join(f"- {k}: {v}" for k, v in described.items() if k not in UNSAID and v is not None)
 
 
 def over(values: Sequence[float]) -> Estimate | None:

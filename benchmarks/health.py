@@ -18,7 +18,7 @@ from pathlib import Path
 
 from health_runs import BROKEN, CASES, GOOD, Case
 
-from pairlens.environment import describe
+from pairlens.environment import describe, in_lines
 from pairlens.health import RULES, evidence_of, examine, first_alarm
 from pairlens.place import find_place
 from pairlens.record.run import Run
@@ -101,9 +101,7 @@ def page(judged: Sequence[Judged]) -> Iterator[str]:
     yield ""
     yield from confusion(judged)
     yield ""
-    for name, value in describe(find_place(Machine("cpu", threads=1))).items():
-        if name not in ("git", "platform", "native_bf16") and value is not None:
-            yield f"- {name}: {value}"
+    yield from in_lines(describe(find_place(Machine("cpu", threads=1))))
 
 
 def totals(judged: Sequence[Judged]) -> Iterator[str]:

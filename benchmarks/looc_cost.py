@@ -22,7 +22,7 @@ import torch
 
 from pairlens.assemble import assemble, resolve
 from pairlens.data.scenes import make_scenes
-from pairlens.environment import apply, describe
+from pairlens.environment import apply, describe, in_lines
 from pairlens.methods.looc import LooCSettings
 from pairlens.place import Place, find_place
 from pairlens.recipes.general import looc
@@ -184,11 +184,7 @@ def table(found: list[Measured], given: argparse.Namespace, environment: dict) -
         "|" + "---|" * len(heads),
         *(row(one, first[one.encoder]) for one in found),
         "",
-        *(
-            f"- {name}: {value}"
-            for name, value in environment.items()
-            if name not in ("git", "platform", "native_bf16") and value is not None
-        ),
+        *in_lines(environment),
     ]
     return "\n".join(lines) + "\n"
 

@@ -11,17 +11,16 @@ epochs of 50 000 images has. Processor time on a CPU, wall time elsewhere.
 import argparse
 import statistics
 import tempfile
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
-import torch
+from timing import now, steps
 
 from pairlens.assemble import assemble, resolve
 from pairlens.data.scenes import make_scenes
-from pairlens.environment import apply, describe
+from pairlens.environment import apply, describe, in_lines
 from pairlens.gauge import Gauge, looks
 from pairlens.place import find_place
 from pairlens.recipes import find_recipe
@@ -29,7 +28,6 @@ from pairlens.record.recorder import Recorder
 from pairlens.record.table import read
 from pairlens.report.read import step_seconds
 from pairlens.settings import Machine, Network, Optimisation
-from pairlens.train import Observer, Training, fit
 
 IMAGES, EPOCHS = 50_000, 200
 """The training whose looks are counted: CIFAR-10's usual one."""
@@ -84,7 +82,7 @@ def measure(encoder: str, recipe: str, given: argparse.Namespace) -> Cost:
         recorder = Recorder(Path(folder), ("z",), device=place.device, steps=t.steps, block=given.steps)
         ratios, plain = [], []
         for number in range(given.rounds + 1):  # the first only warms up
-            recorded, other = steps(t, [recorder], given.steps), steps(t, [], given.steps)
+            recorded, other = steps(t, given.steps, [recorder]), steps(t, given.steps)
             if number:
                 ratios.append(recorded / other)
                 plain.append(other / given.steps)
@@ -103,29 +101,6 @@ def measure(encoder: str, recipe: str, given: argparse.Namespace) -> Cost:
     share = len(looks(count, given.batch, IMAGES)) * look / (count * step)
     inside = float(table["time_record"].sum() / whole.sum())
     return Cost(encoder, recipe, step, inside, statistics.median(ratios), (min(ratios), max(ratios)), look, share)
-
-
-def steps(t: Training, observers: list[Observer], count: int) -> float:
-    """Seconds of so many steps; the first of a call draws an epoch's order and is not counted."""
-    end, began = t.step + count + 1, 0.0
-
-    def hook(t: Training) -> None:
-        nonlocal began
-        if t.step == end - count:
-            began = now(t)
-        t.stop = t.step >= end
-
-    t.stop = False
-    fit(t, observers, [hook])
-    return now(t) - began
-
-
-def now(t: Training) -> float:
-    """Processor time on a CPU, wall time once the device has done all it was told elsewhere."""
-    if t.mean.device.type == "cpu":
-        return time.process_time()
-    torch.cuda.synchronize(t.mean.device)
-    return time.perf_counter()
 
 
 def row(c: Cost) -> str:
@@ -159,9 +134,7 @@ def page(costs: list[Cost], given: argparse.Namespace, environment: dict) -> Ite
         "least four, and take more: the report prints that, too."
     )
     yield ""
-    for name, value in environment.items():
-        if name not in ("git", "platform", "native_bf16") and value is not None:
-            yield f"- {name}: {value}"
+    yield from in_lines(environment)
 
 
 if __name__ == "__main__":

@@ -21,7 +21,7 @@ import numpy as np
 import torch
 from scipy.stats import spearmanr
 
-from pairlens.environment import describe
+from pairlens.environment import describe, in_lines
 from pairlens.errors import InputError
 from pairlens.evaluate.features import extract
 from pairlens.evaluate.linear import linear_solver
@@ -161,9 +161,7 @@ def page(found: Sequence[Point], folders: Sequence[str]) -> Iterator[str]:
         f"{100 * statistics.mean(regret(found, lambda points: points[-1])):.2f}."
     )
     yield ""
-    for name, value in describe(find_place(Machine("cpu", threads=1))).items():
-        if name not in ("git", "platform", "native_bf16") and value is not None:
-            yield f"- {name}: {value}"
+    yield from in_lines(describe(find_place(Machine("cpu", threads=1))))
 
 
 def row(found: Sequence[Point], name: str) -> tuple[tuple[float, int], tuple[float, int], str]:

@@ -20,7 +20,7 @@ from torch import Tensor
 
 from pairlens.assemble import assemble, resolve
 from pairlens.data.scenes import make_scenes
-from pairlens.environment import apply, describe
+from pairlens.environment import apply, describe, in_lines
 from pairlens.place import find_place
 from pairlens.recipes import find_recipe
 from pairlens.record.recorder import Recorder
@@ -152,11 +152,7 @@ def table(rows: list[tuple], arguments: argparse.Namespace, environment: dict) -
         "",
         "Bare: forward and backward of the same network (MoCo: the key's forward too) on ready views, nothing else.",
         "",
-        *(
-            f"- {name}: {value}"
-            for name, value in environment.items()
-            if name not in ("git", "platform", "native_bf16") and value is not None
-        ),
+        *in_lines(environment),
     ]
     return "\n".join(lines) + "\n"
 

@@ -146,7 +146,7 @@ def test_the_overhead_is_reckoned_from_its_parts(monkeypatch: pytest.MonkeyPatch
     real = overhead.measure(case, PLACE, 1, lambda done, total: None)
     assert min(real.step, real.refresh, real.random, real.about) > 0
     drawing = iter([2e-6, 5e-6] * 2)
-    monkeypatch.setattr(overhead, "_steps", lambda t, count: 1e-3 * count * 32)
+    monkeypatch.setattr(overhead, "steps", lambda t, count: 1e-3 * count * 32)
     monkeypatch.setattr(overhead, "_refresh", lambda localiser, t, boxes: 2e-4 * 64)
     monkeypatch.setattr(overhead, "_draws", lambda sample, images, batch: next(drawing))
     cost = overhead.measure(case, PLACE, 1, lambda done, total: None)

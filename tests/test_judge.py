@@ -80,8 +80,8 @@ def test_the_classifier_of_a_supervised_run_is_whole(runs: Path) -> None:
 
 def test_the_newest_checkpoint_counts(runs: Path, tmp_path: Path) -> None:
     folder = shutil.copytree(runs / "two", tmp_path / "two")
-    (newest,) = (folder / "checkpoints").iterdir()
-    older = shutil.copytree(newest, folder / "checkpoints" / "step-00000001") / "weights.safetensors"
+    newest = max((folder / "checkpoints").iterdir())
+    older = shutil.copytree(newest, newest.with_name("step-00000001"), dirs_exist_ok=True) / "weights.safetensors"
     weights = load_file(older)
     save_file({name: value * 2 for name, value in weights.items()}, older)
     found = open_classifier(folder, find_place(Machine("cpu", threads=1)))

@@ -402,6 +402,7 @@ def test_the_clock_shares_out_all_of_the_time() -> None:
         "views": 1.5,
         "forward": 2.0,
         "backward": 0.0,
+        "record": 0.0,
         "rest": 1.0,
     }
     clock.start()

@@ -57,7 +57,7 @@ class Gauge:
     """
 
     def __init__(self, folder: Path, t: Training, spaces: Sequence[str]) -> None:
-        self.groups = ("h", *spaces)
+        self.groups = ("h", *[space for space in spaces if space in t.method.online.heads])
         names = [
             ("step", "<i8"),
             ("epoch", "<f4"),
@@ -95,10 +95,10 @@ def held_out(t: Training) -> dict[str, Float[Tensor, "n q D"]]:
     features = torch.Generator(t.features.device).manual_seed(SEED)
     found: dict[str, list[Tensor]] = {}
     branch = t.method.online
-    for _ in range(VIEWS // 2):
+    while len(found.get("h", ())) < VIEWS:
         draw = Draw(index, t.sizes[index], t.step // len(t.order), t.step, views, features)
         drawn = t.method.plan(draw)
-        params = {name: drawn[name] for name in GLOBAL}
+        params = {name: drawn[name] for name in GLOBAL if name in drawn}  # a plan may draw one view of an image
         pixels = ask(t.loader, index, params, t.size)()
         with evaluating(branch):
             for images in render_views(t, params, pixels).values():

@@ -12,7 +12,9 @@ import numpy as np
 from pairlens.errors import InputError
 from pairlens.record.disk import writing
 
-HEADER = 4096  # bytes; wide enough for some hundred columns, and a multiple of 64 as the format asks
+HEADER = 4096  # bytes, of some hundred columns; a header of more is a multiple of it (and of 64, as the format asks)
+_DIGITS = 20  # room for the row count, whatever it will be
+_LONGEST = 15 * HEADER  # a version-1 header says its length in two bytes
 _OURS = re.compile(
     rb"\x93NUMPY\x01\x00..\{'descr': (?P<descr>.*), 'fortran_order': False, 'shape': \((?P<rows>\d+),\)\} *\n$", re.S
 )
@@ -23,7 +25,8 @@ class Table:
 
     Rows are written behind the last counted row first, the header's row count after them, in place. A process that is
     killed in between leaves rows that nobody counts, and the next append overwrites them. NumPy and pandas read the
-    file without pairlens: `numpy.load(path)`, `pandas.DataFrame(numpy.load(path))`.
+    file without pairlens: `numpy.load(path)`, `pandas.DataFrame(numpy.load(path))`. Where some hundreds of columns need
+    a header of more than 10 000 bytes, NumPy wants to be told (`max_header_size`).
     """
 
     def __init__(self, path: Path, dtype: np.dtype, rows: int | None = None) -> None:
@@ -33,6 +36,7 @@ class Table:
             InputError: the file that is there is damaged, or the disk cannot be written.
         """
         self.path, self.dtype = path, np.dtype(dtype)
+        self._offset = len(_header(self.dtype, 0))
         found = mapped(path)
         if found is not None:
             if found.dtype != self.dtype:
@@ -56,7 +60,7 @@ class Table:
         """Add rows: [n] of the table's dtype."""
         content = np.ascontiguousarray(rows, dtype=self.dtype).tobytes()
         with writing(self.path):
-            self._file.seek(HEADER + self.rows * self.dtype.itemsize)
+            self._file.seek(self._offset + self.rows * self.dtype.itemsize)
             self._file.write(content)
             self._file.flush()
             self.rows += len(rows)
@@ -128,13 +132,15 @@ def mapped(path: Path) -> np.ndarray | None:
         return None
     try:
         with open(path, "rb") as file:
-            ours = _OURS.match(file.read(HEADER))
+            header = file.read(HEADER)
+            header += file.read(max(_length(header) - HEADER, 0))
+        ours = _OURS.match(header)
         if ours is None:
             return np.load(path, mmap_mode="r", allow_pickle=False)
         shape = (int(ours["rows"]),)
         if not shape[0]:
             return np.empty(0, _layout(ours["descr"]))
-        return np.memmap(str(path), _layout(ours["descr"]), "r", HEADER, shape)
+        return np.memmap(str(path), _layout(ours["descr"]), "r", len(header), shape)
     except Exception as error:  # a broken header ends in half a dozen kinds
         raise InputError(
             f"the table {path} is damaged or cannot be read ({type(error).__name__}); delete it, and only the report "
@@ -148,10 +154,21 @@ def _layout(descr: bytes) -> np.dtype:
     return np.lib.format.descr_to_dtype(ast.literal_eval(descr.decode("latin1")))
 
 
+def _length(header: bytes) -> int:
+    """How long a header says that it is, with what says so."""
+    return 10 + int.from_bytes(header[8:10], "little")
+
+
 def _header(dtype: np.dtype, rows: int) -> bytes:
-    """A version-1 `.npy` header padded to a fixed length, so that the row count can be rewritten in place."""
+    """A version-1 `.npy` header padded to whole `HEADER`s, so that the row count can be rewritten in place."""
     text = repr({"descr": np.lib.format.dtype_to_descr(dtype), "fortran_order": False, "shape": (rows,)})
-    space = HEADER - 10 - len(text) - 1
-    if space < 0:
-        raise ValueError(f"a table of {len(dtype.names or ())} columns does not fit a header of {HEADER} bytes")
-    return b"\x93NUMPY\x01\x00" + (HEADER - 10).to_bytes(2, "little") + (text + " " * space + "\n").encode("latin1")
+    room = len(text) - len(str(rows)) + _DIGITS + 11
+    length = HEADER * -(-room // HEADER)
+    if length > _LONGEST:
+        raise InputError(
+            f"a table of {len(dtype.names or ())} columns is more than a file of rows can name; record fewer spaces, "
+            "or give them shorter names"
+        )
+    return (
+        b"\x93NUMPY\x01\x00" + (length - 10).to_bytes(2, "little") + (text.ljust(length - 11) + "\n").encode("latin1")
+    )

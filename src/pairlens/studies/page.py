@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import date
 from pathlib import Path
 
+from pairlens.environment import UNSAID
 from pairlens.intervals import Estimate
 from pairlens.record.run import Run
 from pairlens.report.panels.configuration import plain
@@ -13,9 +14,6 @@ from pairlens.studies.kept import kept_table
 from pairlens.studies.stages import stage_of
 from pairlens.studies.summary import Measured, Row, summarise
 from pairlens.words import duration
-
-UNSAID = ("git", "platform", "native_bf16")
-"""What of the environment is not told: it says nothing about the numbers."""
 
 Column = tuple[str, Callable[[Row], str]]
 
