@@ -75,7 +75,7 @@ def test_alignment_and_uniformity_are_means_over_couples() -> None:
     assert alignment(z) == pytest.approx(sum(within) / len(within))
     first = z[:, 0]
     apart = [math.exp(-2 * float((first[i] - first[j]).square().sum())) for i in range(IMAGES) for j in range(i)]
-    assert uniformity(first) == pytest.approx(math.log(sum(apart) / len(apart)))
+    assert uniformity(first).item() == pytest.approx(math.log(sum(apart) / len(apart)))
 
 
 def test_all_are_measured_and_what_cannot_be_told_is_no_number() -> None:

@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from pairlens.draw import Draw
+from pairlens.evaluate.spectrum import uniformity
 from pairlens.losses import info_nce
 from pairlens.negatives import hardest
 from pairlens.pairs import Comparison, Contrast, Pairs, Scores
@@ -32,7 +33,6 @@ from pairlens.record.observers import (
     moments,
     raw_scores,
     scalars,
-    uniformity,
 )
 from pairlens.transforms import chain, extrapolate_positives, mix_negatives
 

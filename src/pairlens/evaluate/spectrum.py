@@ -37,7 +37,7 @@ def measure(features: Float[Tensor, "n q D"]) -> dict[str, float]:
         "stable_rank": stable_rank(flat),
         "lidar": lidar(z),
         "alignment": alignment(unit),
-        "uniformity": uniformity(unit[:, 0]),
+        "uniformity": float(uniformity(unit[:, 0])),
     }
 
 
@@ -97,9 +97,14 @@ def alignment(z: Float[Tensor, "n q D"]) -> float:
     return float((2 * spread / (q - 1)).mean())
 
 
-def uniformity(z: Float[Tensor, "n D"]) -> float:
-    """Log of the mean of exp(-2 |a - b|^2) over couples of images (Wang & Isola 2020, t = 2); lower is more even."""
-    return float(torch.pdist(z).square().mul(-2).exp().mean().log())
+def uniformity(z: Float[Tensor, "rows D"]) -> Float[Tensor, ""]:
+    """Log of the mean of exp(-2 |x - y|^2) over pairs of different rows (Wang & Isola 2020, t = 2); lower is more even.
+
+    The rows are unit vectors, so |x - y|^2 = 2 - 2 x.y. A single row has no pairs: NaN.
+    """
+    n = len(z)
+    potential = (4 * (z @ z.T - 1)).exp()
+    return ((potential.sum() - potential.diagonal().sum()) / (n * (n - 1))).log()
 
 
 def eigenvalues(z: Float[Tensor, "N D"]) -> Float[Tensor, "M"]:

@@ -9,6 +9,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from pairlens.evaluate.spectrum import uniformity
 from pairlens.pairs import Comparison, Pairs, Scores, score
 
 ROWS = 64
@@ -124,16 +125,6 @@ def contrastive_accuracy(scores: Scores) -> Float[Tensor, ""]:
 def alignment(pairs: Pairs) -> Float[Tensor, ""]:
     """Mean squared distance of query and key (Wang & Isola 2020, Eq. for alpha = 2); 0 is perfectly aligned."""
     return (pairs.query - pairs.key).square().sum(1).mean()
-
-
-def uniformity(z: Float[Tensor, "rows D"]) -> Float[Tensor, ""]:
-    """Log of the mean of exp(-2 |x - y|^2) over pairs of different rows (Wang & Isola 2020, t = 2); lower is more even.
-
-    The rows are unit vectors, so |x - y|^2 = 2 - 2 x.y. A single row has no pairs: NaN.
-    """
-    n = len(z)
-    potential = (4 * (z @ z.T - 1)).exp()
-    return ((potential.sum() - potential.diagonal().sum()) / (n * (n - 1))).log()
 
 
 def feature_std(z: Float[Tensor, "B D"]) -> Float[Tensor, ""]:
