@@ -264,7 +264,8 @@ def test_no_negatives_and_a_batch_of_one_are_no_errors(tmp_path: Path) -> None:
             page = write_report([Run.open(folder)], folder / "report.html").read_text(encoding="utf-8")
             assert "Mean of positive scores" in page
             assert ("Mean of negative scores" in page) == (folder.name == "no direction")
-            assert "not numbers" not in page
+            assert "crosses mark them" not in page
+            assert "a cross marks it" not in page
 
 
 def test_batches_and_queues_may_change_their_length(tmp_path: Path) -> None:

@@ -279,6 +279,7 @@ def test_the_effective_rank_counts_the_dimensions_that_are_filled() -> None:
     flat[:, :5] = torch.randn(4_000, 5, generator=torch.Generator().manual_seed(8))
     assert effective_rank(flat).item() == pytest.approx(5, rel=0.02)
     assert effective_rank(flat[:, :1]).item() == pytest.approx(1)
+    assert effective_rank(torch.ones(9, 4)).item() == 0
 
 
 def test_the_softmax_rests_on_one_negative_or_on_all() -> None:

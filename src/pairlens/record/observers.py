@@ -139,11 +139,13 @@ def effective_rank(z: Float[Tensor, "rows D"]) -> Float[Tensor, ""]:
     """Dimensions that the centred rows really fill: (tr C)^2 / tr(C^2) of their covariance C.
 
     From 1 to min(rows - 1, D). It is the participation ratio of C's eigenvalues, and needs none of them. One dimension
-    left is the end of dimensional collapse; rows that are all alike have none: NaN.
+    left is the end of dimensional collapse; rows that are all alike fill none, and of a single row nothing is known.
     """
+    if len(z) < 2:
+        return z.new_full((), torch.nan)
     centred = z - z.mean(0)
     gram = centred @ centred.T
-    return gram.diagonal().sum().square() / gram.square().sum()
+    return gram.diagonal().sum().square() / gram.square().sum().clamp(min=torch.finfo(z.dtype).tiny)
 
 
 def effective_negatives(few: Scores, temperature: float) -> Float[Tensor, ""]:

@@ -151,7 +151,7 @@ def draw(found: Sequence[Curves], names: Sequence[str], places: Sequence[int]) -
             ends = [number(float(c.mean[-1])) for spaces in given for c in spaces.values()]
             alt = f"{of.title} over training; at the end " + ", ".join(ends)
             broken = sum(len(c.broken) for spaces in given for c in spaces.values())
-            lost = f" {count(broken)} values were not numbers; crosses mark them." if broken else None
+            lost = _lost(broken)
             head = tag("h3", {}, of.title)
             text = tag("p", {"class": "aside"}, of.sentence, lost)
             cells.append(
@@ -201,3 +201,13 @@ _BAND = (
 )
 _FOUND = " Thin upright lines mark where boxes were found anew."
 _THIN = " Thin lines are the same pairs before the feature transform; the loss sees the thick ones."
+
+
+def _lost(broken: int) -> str | None:
+    if not broken:
+        return None
+    return (
+        f" {count(broken)} values were not numbers; crosses mark them."
+        if broken > 1
+        else (" One value was not a number; a cross marks it.")
+    )
