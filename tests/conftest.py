@@ -41,6 +41,12 @@ def draw_of(
     )
 
 
+@pytest.fixture(autouse=True)
+def one_thread() -> None:
+    """What trained in this process before may have taken more; beside another worker they wait for each other."""
+    torch.set_num_threads(1)
+
+
 @pytest.fixture
 def make_draw() -> Callable[..., "Draw"]:
     """The function `make_draw(batch=8, epoch=0, step=0, seed=0, *, height=32, width=32) -> Draw`."""

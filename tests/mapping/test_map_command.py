@@ -149,6 +149,8 @@ def test_the_map_is_read_with_mouse_and_keys(browser, made: Path) -> None:
         shown = read.locator("[data-near]").evaluate_all("all => all.map((e) => Number(e.dataset.near))")
         assert shown == near(made, last, image)
         # by mouse: the point that the keys had found
+        read.wait_for_selector(f"#tip[data-image='{image}']")
+        read.evaluate("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
         at = read.eval_on_selector("#tip", "e => [Number(e.dataset.x), Number(e.dataset.y)]")
         field.press("Escape")
         assert read.locator("#chosen").is_hidden()

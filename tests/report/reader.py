@@ -8,7 +8,7 @@ from pathlib import Path
 @contextmanager
 def reading(browser, page: Path, width: int = 1400, scheme: str = "light") -> Iterator[object]:
     """The page opened and drawn; no error, no request but for the file itself and no overflow are allowed."""
-    opened = browser.new_page(viewport={"width": width, "height": 900}, color_scheme=scheme)
+    opened = browser.new_page(viewport={"width": width, "height": 900}, color_scheme=scheme, reduced_motion="reduce")
     opened.set_default_timeout(60_000)
     errors: list[str] = []
     requests: list[str] = []
