@@ -3,8 +3,8 @@
     python benchmarks/health_runs.py CIFAR10 PHOTOGRAPHS [--seeds 0 1 2] [--folder runs/benchmark-health]
 
 CIFAR10 is `pairlens data cifar10`'s folder, of which every fifth image is taken (for one case every hundredth);
-PHOTOGRAPHS a folder of some thousand, of which 256 are enlarged for another. Called again, it goes on where it stopped. All have a small encoder and views of
-16 px, so that a run takes less than a minute on one core; `health.py` judges them.
+PHOTOGRAPHS a folder of some thousand, of which 256 are enlarged for another. Called again, it goes on where it stopped.
+All have a small encoder and views of 16 px, so that a run takes about a minute on one core; `health.py` judges them.
 """
 
 import argparse
