@@ -277,7 +277,7 @@ def page(rounds: list[dict[str, float]], arguments: argparse.Namespace) -> str:
                 f"`python benchmarks/watch.py`, {date.today().isoformat()}: {arguments.runs} runs of "
                 f"{arguments.steps:,} steps, {GROWING} of them going on; medians of {arguments.rounds} rounds, each "
                 "with a server of its own. "
-                f"Load averages of the machine at the end: {load} (other work went on beside it).",
+                f"Load averages of the machine at the end: {load}.",
                 "",
                 "| until every row, sparkline, curve and heat map is drawn | ms | least to greatest |",
                 "|---|---|---|",
