@@ -79,6 +79,14 @@ BROKEN = (
         "learning rate 500 times the usual",
     ),
     Case(
+        "diverged",
+        "cifar10",
+        "moco_v1",
+        {"epochs": SHORT, "lr": 1e6},
+        ("not_a_number", "exploding_gradients", "rate_too_high"),
+        "learning rate a million: the weights overflow",
+    ),
+    Case(
         "rate-adamw",
         "cifar10",
         "simclr",
