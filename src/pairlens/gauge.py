@@ -4,7 +4,7 @@ n images with q views each, D features.
 """
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -51,12 +51,14 @@ def looks(steps: int, batch: int, images: int) -> frozenset[int]:
 class Gauge:
     """A hook that measures the features of held-out views after some steps, and keeps a row of each in `quality.npy`.
 
+    The steps are `looks` and those in `also`: of checkpoints that stay, so that the best of them can be told.
+
     The views are drawn by the training's own plan from a generator of the gauge's own, the same ones each time (about
     the boxes of the moment, where crops fall on boxes). The encoder sees them in eval mode. Nothing of the training is
     drawn from or changed.
     """
 
-    def __init__(self, folder: Path, t: Training, spaces: Sequence[str]) -> None:
+    def __init__(self, folder: Path, t: Training, spaces: Sequence[str], also: Collection[int] = ()) -> None:
         self.groups = ("h", *[space for space in spaces if space in t.method.online.heads])
         names = [
             ("step", "<i8"),
@@ -66,7 +68,7 @@ class Gauge:
         ]
         path = folder / "quality.npy"
         self.table = Table(path, np.dtype(names), rows_before(path, t.step + 1))
-        self.at = looks(t.steps, t.order.batch, len(t.sizes))
+        self.at = looks(t.steps, t.order.batch, len(t.sizes)).union(also)
 
     def __call__(self, t: Training) -> None:
         """Look, if it is time."""

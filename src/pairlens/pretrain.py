@@ -219,10 +219,11 @@ def _pretrain(
     recipe, _ = recall(run)
     spaces, crops = run.spaces, recipe.crops
     recorder = Recorder(folder, spaces, device=device, steps=training.steps, start=training.step, spent=seconds)
-    checkpointer = Checkpointer(folder, recorder, save_every, milestones(training, run.call.get("keep", 1)))
+    kept = milestones(training, run.call.get("keep", 1))
+    checkpointer = Checkpointer(folder, recorder, save_every, kept)
     prober = [] if source.train.labels is None else [Prober(folder, source, training)]
     record = run.call.get("record", True)
-    gauge = [Gauge(folder, training, spaces)] if record else []
+    gauge = [Gauge(folder, training, spaces, kept)] if record else []
     localiser = Localiser(folder, source.train, crops, training, record=record, say=say)
     found = [localiser] if crops.boxes == "found" else []
     watchers = [Watcher(folder, say, show_health)] if record else []

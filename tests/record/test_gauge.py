@@ -34,13 +34,15 @@ def test_a_gauge_changes_no_bit_of_a_training_and_looks_at_the_same_views(
     for gauged in (False, True):
         t = make_training()
         seen = losses.setdefault(gauged, [])
-        hooks = [Gauge(tmp_path, t, ("z",))] if gauged else []
+        hooks = [Gauge(tmp_path, t, ("z",), also=(1,))] if gauged else []
         fit(t, [lambda t, outcome, seen=seen: seen.append(outcome.parts[-1].loss.item())], hooks)
         states.append([*t.method.state_dict().values(), t.views.get_state(), t.features.get_state()])
     assert losses[True] == losses[False]
     assert all(torch.equal(a, b) for a, b in zip(*states, strict=True))
     rows = np.load(tmp_path / "quality.npy")
-    assert rows["step"].tolist() == sorted(looks(t.steps, t.order.batch, len(t.sizes)))
+    planned = looks(t.steps, t.order.batch, len(t.sizes))
+    assert rows["step"].tolist() == sorted(planned | {1})
+    assert 1 not in planned
     first, second = held_out(t), held_out(t)
     assert set(first) == {"h", "z"}
     assert all(torch.equal(first[group], second[group]) for group in first)
