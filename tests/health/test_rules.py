@@ -210,11 +210,12 @@ def test_the_worst_space_is_named() -> None:
         ({}, "--warmup"),
     ],
 )
-def test_a_collapse_is_put_down_to_what_was_asked_for(arguments: dict, flag: str) -> None:
-    finding = collapse.complete_collapse(
-        evidence(arguments, feature_std=0.01, temperature=arguments.get("temperature", 0.1))
-    )
+def test_a_collapse_and_a_guess_are_put_down_to_what_was_asked_for(arguments: dict, flag: str) -> None:
+    temperature = arguments.get("temperature", 0.1)
+    finding = collapse.complete_collapse(evidence(arguments, feature_std=0.01, temperature=temperature))
     assert f"`{flag}" in finding.remedy
+    finding = scores.guessing(evidence(arguments, negatives_above=0.45, temperature=temperature))
+    assert f"`{flag}" in finding.remedy or (not arguments and "`--crop" in finding.remedy)
 
 
 def test_a_remedy_names_the_usual_rate() -> None:

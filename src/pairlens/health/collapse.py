@@ -4,7 +4,7 @@ import math
 
 from pairlens.health.evidence import Evidence, Space
 from pairlens.health.rule import BEGUN, LATE, Finding, below, found, has_begun, known, rule, unknown, worst
-from pairlens.health.usual import COLDEST, FAST, LOW_MOMENTUM, usual_rate
+from pairlens.health.usual import stands_out
 from pairlens.words import number
 
 COLLAPSED_STD = 0.1
@@ -18,8 +18,6 @@ NARROW_COSINE = 0.9
 SPREADING = 1.25
 """Growth of the standard deviation, since the middle of the course, that counts as coming out of it: trainings often
 begin in a narrow cone, and leave it by themselves."""
-STRONG_DECAY = 0.05
-"""Weight decay to which a collapse is put down."""
 THIN = 8.0
 """RankMe of the encoder's features of held-out views below which they fill next to nothing of their space."""
 LEAN = 16.0
@@ -73,39 +71,13 @@ def complete_collapse(evidence: Evidence) -> Finding:
         said += f", mean cosine to other images {number(cosine, 2)}" if known(cosine) else ""
         growing = std.end > COLLAPSED_STD / 2 and std.end > SPREADING * std.mean(0.4, 0.7)
         if collapsed(space):
-            return found("watch", f"{said}, but growing") if growing else found("ill", said, *_why(evidence))
+            return found("watch", f"{said}, but growing") if growing else found("ill", said, *stands_out(evidence))
         narrow = std.end < NARROW_STD or cosine > NARROW_COSINE
         if narrow and not growing and has_begun(evidence, LATE):
-            return found("watch", said, *_why(evidence))
+            return found("watch", said, *stands_out(evidence))
         return found("ok", said)
 
     return worst(evidence, judge)
-
-
-def _why(evidence: Evidence) -> tuple[str, str]:
-    """The likeliest cause of a collapse among what was asked for, and its remedy; empty where nothing stands out."""
-    momentum, decay = evidence.argument("momentum"), evidence.argument("weight_decay")
-    if evidence.source == "queue" and momentum < LOW_MOMENTUM:
-        return (
-            f"The momentum of {momentum:g} lets keys follow queries, which tell keys by their age.",
-            "Raise `--momentum`, to 0.99.",
-        )
-    cold = [space.temperature for space in evidence.spaces if space.temperature < COLDEST]
-    if cold:
-        return f"The temperature of {cold[0]:g} saturates the loss.", "Raise `--temperature`, to 0.1 or 0.2."
-    if usual_rate(evidence) > FAST:
-        return (
-            f"The learning rate is {number(usual_rate(evidence), 2)} times the usual one.",
-            "Lower `--lr` by a factor of 4 to 10, and add `--warmup`.",
-        )
-    if decay > STRONG_DECAY:
-        return f"The weight decay of {decay:g} draws all weights to 0.", "Lower `--weight-decay`, to 0.0005 or less."
-    if known(evidence.argument("extrapolate")):
-        return (
-            "Positives are made harder (`--extrapolate`) before the encoder can tell them.",
-            "Let the feature transform begin later (`--ft-start`), or leave it out.",
-        )
-    return "", ""
 
 
 def rank_of_features(evidence: Evidence) -> float:

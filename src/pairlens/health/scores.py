@@ -5,7 +5,7 @@ import math
 from pairlens.health.collapse import collapsed
 from pairlens.health.evidence import Evidence, Space
 from pairlens.health.rule import BEGUN, LATE, Finding, above, below, found, known, rule, unknown, worst
-from pairlens.health.usual import COLDEST
+from pairlens.health.usual import COLDEST, stands_out
 from pairlens.words import count, number, percent
 
 GUESSING_ABOVE = 0.35
@@ -55,12 +55,13 @@ def guessing(evidence: Evidence) -> Finding:
             return unknown("this loss compares with no negatives")
         if known(share):
             said = f"{percent(share)} of a query's negatives score above its positive (a guess: 50.0\u00a0%)"
-            return found(above(share, GUESSING_ABOVE, UNSURE_ABOVE), said)
+            return found(above(share, GUESSING_ABOVE, UNSURE_ABOVE), said, *stands_out(evidence))
         if not known(loss, space.negatives, space.temperature):
             return unknown("neither the share of negatives above the positive nor a guess's loss is known")
         guess = math.log(space.negatives + 1)
         said = f"loss {number(loss)}, a guess has {number(guess)}"
-        return found("ill" if loss > GUESSING_LOSS * guess and space.separation < SEPARATED else "ok", said)
+        guessed = loss > GUESSING_LOSS * guess and space.separation < SEPARATED
+        return found("ill" if guessed else "ok", said, *stands_out(evidence))
 
     return worst(evidence, judge)
 
