@@ -80,7 +80,7 @@ def _space(rows: Sequence[Group], sweep: Sweep, space: str) -> Html:
     for of in STATISTICS:
         if any((of.key, space) in run.curves for group in rows for run in group.runs):
             alt = f"{of.title} over training, a curve for each value, one behind the other; {_ends(rows, of, space)}"
-            drawn = chart(in_space(rows, sweep, of, space), alt, 430, name=f"{of.key}_3d")
+            drawn = chart(in_space(rows, sweep, of, space), alt, 340, name=f"{of.key}_3d")
             deep.append(tag("div", {}, tag("h3", {}, of.title), drawn))
     note = "Drag to turn. The same curves, and more, are drawn in two dimensions."
     columns = tag("div", {"class": "columns"}, *deep)
