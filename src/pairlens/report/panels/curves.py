@@ -204,10 +204,6 @@ _THIN = " Thin lines are the same pairs before the feature transform; the loss s
 
 
 def _lost(broken: int) -> str | None:
-    if not broken:
-        return None
-    return (
-        f" {count(broken)} values were not numbers; crosses mark them."
-        if broken > 1
-        else (" One value was not a number; a cross marks it.")
-    )
+    if broken == 1:
+        return " One value was not a number; a cross marks it."
+    return f" {count(broken)} values were not numbers; crosses mark them." if broken else None
