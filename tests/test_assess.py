@@ -9,11 +9,12 @@ import pytest
 from pairlens import commands
 from pairlens.assess import assess, table
 from pairlens.errors import InputError
-from pairlens.pretrain import pretrain, start_run
+from pairlens.pretrain import pretrain
 from pairlens.recipes import RECIPES, find_recipe
 from pairlens.record.disk import write_arrays
 from pairlens.record.run import Run
 from pairlens.settings import Machine
+from pairlens.start import start_run
 
 
 def test_arrays_are_replaced_whole(tmp_path, monkeypatch):

@@ -16,10 +16,11 @@ from pairlens.data import sources
 from pairlens.data.images import ImageSet
 from pairlens.data.scenes import make_scenes
 from pairlens.place import find_place
-from pairlens.pretrain import pretrain, start_run
+from pairlens.pretrain import pretrain
 from pairlens.recipes import find_recipe, flatten, restore
 from pairlens.record.run import Run
 from pairlens.settings import Machine
+from pairlens.start import start_run
 from pairlens.studies.arms import Setting, job
 from pairlens.views.boxes import Boxes, iou
 from pairlens.views.crops import contrastive_crop, full_image, random_resized_crop

@@ -9,11 +9,12 @@ import pytest
 from pairlens import commands
 from pairlens.errors import InputError
 from pairlens.false_negatives import false_negatives_table, measure_false_negatives
-from pairlens.pretrain import pretrain, start_run
+from pairlens.pretrain import pretrain
 from pairlens.recipes.general import moco_v2, simclr
 from pairlens.recipes.recipe import Recipe
 from pairlens.record.run import Run
 from pairlens.settings import Machine, Network, Optimisation, Views
+from pairlens.start import start_run
 
 SIZES = {
     "network": Network(encoder="resnet8w", hidden=16, dim=8),

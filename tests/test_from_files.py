@@ -18,12 +18,13 @@ from pairlens.errors import InputError
 from pairlens.hooks import Complainer
 from pairlens.localisation import ContrastiveCrop
 from pairlens.methods.moco import MoCoSettings
-from pairlens.pretrain import pretrain, start_run
+from pairlens.pretrain import pretrain
 from pairlens.recipes.general import moco_v2
 from pairlens.recipes.recipe import Recipe
 from pairlens.record.run import Run
 from pairlens.reopen import open_run_source, reopen_run
 from pairlens.settings import Machine, Network, Optimisation, Views
+from pairlens.start import start_run
 from pairlens.train import Observer, Outcome, Training
 from pairlens.views.render import render
 

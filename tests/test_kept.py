@@ -13,11 +13,12 @@ from pairlens.data.images import Source
 from pairlens.data.scenes import make_scenes
 from pairlens.errors import InputError
 from pairlens.kept import kept_table, measure_kept
-from pairlens.pretrain import pretrain, start_run
+from pairlens.pretrain import pretrain
 from pairlens.recipes.general import simclr
 from pairlens.record.run import Run
 from pairlens.report.kept import read_kept
 from pairlens.settings import Machine, Network, Optimisation, Views
+from pairlens.start import start_run
 
 
 def quiet(text: str) -> None:

@@ -15,7 +15,7 @@ from pairlens.config import read_config
 from pairlens.errors import InputError
 from pairlens.landscape import measure_landscape
 from pairlens.methods.moco import MoCoSettings
-from pairlens.pretrain import pretrain, start_run
+from pairlens.pretrain import pretrain
 from pairlens.recipes.general import moco_v2, random
 from pairlens.recipes.recipe import Recipe
 from pairlens.record.checkpoint import checkpoints, load_checkpoint
@@ -23,6 +23,7 @@ from pairlens.record.disk import locked
 from pairlens.record.run import Run
 from pairlens.reopen import reopen_run
 from pairlens.settings import FeatureTransform, Machine, Network, Optimisation
+from pairlens.start import start_run
 from pairlens.train import Outcome, Training
 
 MACHINE = Machine("cpu", "fp32", threads=1)

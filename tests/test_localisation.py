@@ -23,7 +23,7 @@ from pairlens.hooks import Localiser
 from pairlens.localisation import ContrastiveCrop
 from pairlens.methods.moco import MoCoSettings
 from pairlens.place import Place
-from pairlens.pretrain import pretrain, start_run
+from pairlens.pretrain import pretrain
 from pairlens.recipes import RECIPES, defaults, find_recipe
 from pairlens.recipes.general import byol, instdisc, moco_v2, simclr, simsiam, swav
 from pairlens.recipes.recipe import Recipe
@@ -31,6 +31,7 @@ from pairlens.record.checkpoint import checkpoints, load_checkpoint, save_checkp
 from pairlens.record.run import Run
 from pairlens.reopen import reopen_run
 from pairlens.settings import Machine, Network, Optimisation, Views
+from pairlens.start import start_run
 from pairlens.train import Observer, Outcome, Training, fit
 from pairlens.views.boxes import coverage
 

@@ -16,9 +16,10 @@ from pairlens.methods.looc import LooCSettings
 from pairlens.nets.encoders import make_encoder
 from pairlens.opened import IMAGENET, Opened, open_encoder, untrained_like
 from pairlens.place import Place
-from pairlens.pretrain import pretrain, start_run
+from pairlens.pretrain import pretrain
 from pairlens.recipes.general import looc
 from pairlens.settings import Machine, Network, Optimisation, Views
+from pairlens.start import start_run
 
 CPU = Place(torch.device("cpu"), torch.float32, 1, False)
 

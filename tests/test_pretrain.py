@@ -18,13 +18,13 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file
 
-from pairlens import pretrain as pretraining
+from pairlens import start as starting
 from pairlens.cli import run
 from pairlens.console import Console
 from pairlens.errors import InputError
 from pairlens.methods.moco import MoCoSettings
 from pairlens.phases import PHASES
-from pairlens.pretrain import pretrain, start_run
+from pairlens.pretrain import pretrain
 from pairlens.recipes.general import moco_v2, simclr
 from pairlens.recipes.recipe import Recipe
 from pairlens.record.checkpoint import checkpoints
@@ -34,6 +34,7 @@ from pairlens.reopen import reopen_run
 from pairlens.report.page import write_report
 from pairlens.report.panels import gallery
 from pairlens.settings import FeatureTransform, Machine, Network, Optimisation, Selection, Views
+from pairlens.start import start_run
 from pairlens.train import Observer, Outcome, Training
 
 ENDS = {signal.SIGINT: "interrupted", signal.SIGTERM: "terminated"}
@@ -423,14 +424,14 @@ def test_two_starts_at_once_get_folders_of_their_own(
 def test_a_start_that_another_overtook_leaves_the_other_alone(
     source: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assemble = pretraining.assemble
+    assemble = starting.assemble
 
     def slowly(*arguments: Any) -> Training:
         (tmp_path / "run").mkdir()
         (tmp_path / "run" / "run.json").write_text("another's", encoding="utf-8")
         return assemble(*arguments)
 
-    monkeypatch.setattr(pretraining, "assemble", slowly)
+    monkeypatch.setattr(starting, "assemble", slowly)
     with pytest.raises(InputError, match="another run has just begun in the folder"):
         start_run(source, moco(), folder=tmp_path / "run", machine=MACHINE, say=quiet)
     assert (tmp_path / "run" / "run.json").read_text(encoding="utf-8") == "another's"

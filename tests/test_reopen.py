@@ -15,11 +15,11 @@ from pairlens.data.fingerprint import fingerprint
 from pairlens.data.images import ImageSet, Source
 from pairlens.errors import InputError
 from pairlens.place import Place
-from pairlens.pretrain import start_run
 from pairlens.recipes.general import simclr
 from pairlens.record.run import Run, write_json
 from pairlens.reopen import open_run_source, reopen_run
 from pairlens.settings import Machine, Network, Optimisation
+from pairlens.start import start_run
 
 RECIPE = simclr(network=Network("resnet8w", hidden=16, dim=8), optimisation=Optimisation(epochs=1, batch=8))
 

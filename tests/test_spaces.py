@@ -11,12 +11,13 @@ import pytest
 from pairlens import commands, opened, reopen
 from pairlens.errors import InputError
 from pairlens.few_shot import few_shot_table, measure_few_shot
-from pairlens.pretrain import pretrain, start_run
+from pairlens.pretrain import pretrain
 from pairlens.recipes.general import looc, moco_v2
 from pairlens.recipes.recipe import Recipe
 from pairlens.record.run import Run
 from pairlens.settings import Machine, Network, Optimisation, Views
 from pairlens.spaces import measure_spaces, spaces_table
+from pairlens.start import start_run
 
 SIZES = {"views": Views(size=16, rotation=0.5), "optimisation": Optimisation(batch=16, epochs=1)}
 

@@ -17,11 +17,12 @@ from pairlens.data.styles import chosen
 from pairlens.errors import InputError
 from pairlens.methods.looc import LooCSettings
 from pairlens.place import Place
-from pairlens.pretrain import pretrain, start_run
+from pairlens.pretrain import pretrain
 from pairlens.recipes.general import looc, simclr
 from pairlens.recipes.recipe import Recipe
 from pairlens.reopen import reopen_run
 from pairlens.settings import Machine, Network, Optimisation, Views
+from pairlens.start import start_run
 from pairlens.styling import Styling, add_copies
 from pairlens.train import Outcome, Training
 from pairlens.views.render import render

@@ -16,12 +16,13 @@ from pairlens.flags import parse
 from pairlens.given import Given
 from pairlens.loggers.live import logged
 from pairlens.loggers.logger import LoggerName, targets_of
-from pairlens.pretrain import KEEP, pretrain, start_run
+from pairlens.pretrain import pretrain
 from pairlens.recipes.recipe import Recipe
 from pairlens.record.run import Run
 from pairlens.reopen import reopen_run
 from pairlens.report.page import write_report
 from pairlens.settings import Machine
+from pairlens.start import KEEP, start_run
 
 Probe = Literal["accuracy", "rotation", "factors", "spaces", "few_shot", "false_negatives"]
 """What `pairlens evaluate` can measure."""

@@ -10,11 +10,12 @@ from safetensors.torch import load_file
 
 from pairlens.health import live
 from pairlens.health.live import Watcher, told
-from pairlens.pretrain import pretrain, start_run
+from pairlens.pretrain import pretrain
 from pairlens.recipes.general import simclr
 from pairlens.record.run import Run
 from pairlens.record.table import Table
 from pairlens.settings import Machine, Network, Optimisation, Views
+from pairlens.start import start_run
 from pairlens.train import Training
 
 

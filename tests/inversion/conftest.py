@@ -9,9 +9,10 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parents[1] / "report"))  # for `reader`
 
 from pairlens.methods.moco import MoCoSettings
-from pairlens.pretrain import pretrain, start_run
+from pairlens.pretrain import pretrain
 from pairlens.recipes.general import moco_v2
 from pairlens.settings import Machine, Network, Optimisation, Views
+from pairlens.start import start_run
 
 
 @pytest.fixture(scope="session")

@@ -19,9 +19,10 @@ from pairlens.loggers.logger import Target
 from pairlens.loggers.stream import open_stream
 from pairlens.methods.moco import MoCoSettings
 from pairlens.phases import PHASES
-from pairlens.pretrain import pretrain, start_run
+from pairlens.pretrain import pretrain
 from pairlens.recipes.general import moco_v2
 from pairlens.settings import Machine, Network, Optimisation
+from pairlens.start import start_run
 from pairlens.train import Outcome, Training
 
 HERE = Target("tensorboard")

@@ -14,9 +14,10 @@ from fake_run import HOSTILE
 from torch import Tensor
 
 from pairlens.methods.moco import MoCoSettings
-from pairlens.pretrain import pretrain, start_run
+from pairlens.pretrain import pretrain
 from pairlens.recipes.general import moco_v2
 from pairlens.settings import Machine, Network, Optimisation, Views
+from pairlens.start import start_run
 
 SEED = 5
 

@@ -18,11 +18,11 @@ from pairlens.errors import InputError
 from pairlens.nets.encoders import make_encoder
 from pairlens.nets.weights import load_tensors, load_weights, read_tensors, resize_positions
 from pairlens.place import Place
-from pairlens.pretrain import start_run
 from pairlens.recipes.general import moco_v2
 from pairlens.record.checkpoint import save_checkpoint, save_encoder
 from pairlens.reopen import reopen_run
 from pairlens.settings import Machine, Network, Optimisation
+from pairlens.start import start_run
 
 CPU = Place(torch.device("cpu"), torch.float32, threads=1, compile=False)
 

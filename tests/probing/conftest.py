@@ -10,11 +10,12 @@ import torch
 
 from pairlens.methods.looc import LooCSettings
 from pairlens.place import Place
-from pairlens.pretrain import pretrain, start_run
+from pairlens.pretrain import pretrain
 from pairlens.probing.subject import open_subject
 from pairlens.probing.whole import Probing, probe
 from pairlens.recipes.general import looc
 from pairlens.settings import Machine, Network, Optimisation, Views
+from pairlens.start import start_run
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "report"))  # for `reader`
 

@@ -17,12 +17,12 @@ from pairlens.data.images import ImageSet, Source
 from pairlens.draw import Draw
 from pairlens.errors import InputError
 from pairlens.place import Place
-from pairlens.pretrain import open_images, prepare
 from pairlens.recipes.recipe import Recipe
 from pairlens.record.localised import last_boxes
 from pairlens.record.run import Run
 from pairlens.report.text import clean
 from pairlens.settings import Machine
+from pairlens.start import open_images, prepare
 from pairlens.train import Training
 from pairlens.views.boxes import Boxes
 from pairlens.views.params import ViewParams
