@@ -17,7 +17,8 @@ from pairlens.evaluate.semantics import semantics as related
 from pairlens.record.run import Run
 from pairlens.report.compose import each
 from pairlens.report.judged import Judged, read_judged
-from pairlens.report.page import _localisation, write_report
+from pairlens.report.measured_sections import localisation_sections
+from pairlens.report.page import write_report
 from pairlens.report.panels import semantics
 from pairlens.report.read import Missing
 from pairlens.report.theme import dark_colors
@@ -151,7 +152,7 @@ def test_without_a_judgement_the_command_is_told(tmp_path: Path) -> None:
     plain = semantics.compute(Run.open(fake_run.make(tmp_path / "plain", steps=60)))
     assert isinstance(plain, Missing)
     assert "--boxes found" in plain.reason
-    section = _localisation([Run.open(made)], ["r"])[-1]
+    section = localisation_sections([Run.open(made)], ["r"])[-1]
     assert section.anchor == "semantics"
     assert "<code>pairlens evaluate RUN --classifier OTHER</code>" in section.content
 

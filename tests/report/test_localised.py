@@ -15,7 +15,8 @@ from pairlens.draw import Draw
 from pairlens.record.run import Run
 from pairlens.report import overlay
 from pairlens.report.localised import read_found, refresh_steps
-from pairlens.report.page import _localisation, page, write_report
+from pairlens.report.measured_sections import localisation_sections
+from pairlens.report.page import page, write_report
 from pairlens.report.panels import boxes, crops, curves
 from pairlens.report.plots import SCORES
 from pairlens.report.read import Missing
@@ -249,7 +250,7 @@ def test_fixed_boxes_are_shown_on_recorded_samples(tmp_path: Path, kind: str, sa
     assert (computed.boxes == ([0.25, 0.25, 0.75, 0.75] if kind == "central" else [0, 0, 1, 1])).all()
     random_, localised, _ = (way.fallen for way in computed.ways)
     assert (kind == "whole") == np.array_equal(random_.density, localised.density)
-    sections = _localisation([Run.open(run)], ["r"])
+    sections = localisation_sections([Run.open(run)], ["r"])
     assert [section.anchor for section in sections] == ["crops", "semantics"]
     text = sections[0].content
     assert f"Drawn for this page from {said}" in text
@@ -364,7 +365,7 @@ def test_older_runs_have_none_of_these_sections(tmp_path: Path, arguments: objec
     info = json.loads((run / "run.json").read_text())
     info["call"]["arguments"] = arguments
     (run / "run.json").write_text(json.dumps(info))
-    assert _localisation([Run.open(run)], ["r"]) == []
+    assert localisation_sections([Run.open(run)], ["r"]) == []
     assert isinstance(boxes.compute(Run.open(run)), Missing)
     assert isinstance(crops.compute(Run.open(run)), Missing)
     if arguments is None:
@@ -373,7 +374,7 @@ def test_older_runs_have_none_of_these_sections(tmp_path: Path, arguments: objec
 
 def test_damaged_arguments_cost_only_their_panel(tmp_path: Path) -> None:
     run = fake_run.localise(fake_run.make(tmp_path / "r", steps=60), crop=(0.0, 4.0))
-    found, fallen, _ = _localisation([Run.open(run)], ["r"])
+    found, fallen, _ = localisation_sections([Run.open(run)], ["r"])
     text = found.content + fallen.content
     assert text.count("This cannot be shown") == 1
     assert "crop&#x27;s scale" in text

@@ -8,28 +8,24 @@ from pairlens.record.run import Run
 from pairlens.report.compose import each, together, without_places
 from pairlens.report.document import Section, document, write_page
 from pairlens.report.html import Html, join, tag, user
-from pairlens.report.localised import kind
+from pairlens.report.measured_sections import (
+    kept_sections,
+    landscape_sections,
+    localisation_sections,
+    probe_sections,
+    quality_sections,
+    space_sections,
+)
 from pairlens.report.panels import (
     accuracy,
-    attribution,
-    boxes,
     configuration,
     confusion,
-    crops,
     distributions,
-    few_shot,
     gallery,
     health,
-    kept,
-    landscape,
     neighbours,
-    probe,
     probes,
-    quality,
-    retrieval,
     run_table,
-    semantics,
-    spaces,
     throughput,
 )
 from pairlens.report.plots import SCORES, TRAINING
@@ -80,7 +76,7 @@ def names_of(runs: Sequence[Run]) -> list[str]:
 
 
 def sections_of(opened: Sequence[Run], names: Sequence[str]) -> list[Section]:
-    """The report's sections, without those that no run has anything for."""
+    """The report's sections, without those that no run has anything for: a long list, in the order of the page."""
     several = len(opened) > 1
     whose = "Choose a run; " if several else ""
     swept, many = sweeps_of(opened)
@@ -94,9 +90,9 @@ def sections_of(opened: Sequence[Run], names: Sequence[str]) -> list[Section]:
             _accuracy(opened, names) if many is None else _confused(some, some_names),
         ),
         *sweep_sections(opened, names, swept),
-        *_kept(opened, names),
-        *_probed(some, some_names),
-        *_spaces(some, some_names),
+        *kept_sections(opened, names),
+        *probe_sections(some, some_names),
+        *space_sections(some, some_names),
         Section(
             "health",
             "Health",
@@ -126,8 +122,8 @@ def sections_of(opened: Sequence[Run], names: Sequence[str]) -> list[Section]:
             "A healthy run leaves the guessing line early and then improves ever more slowly, without jumps.",
             curves_of(opened, names, many, TRAINING),
         ),
-        *_landscape(opened, names),
-        *_quality(opened, names),
+        *landscape_sections(opened, names),
+        *quality_sections(opened, names),
         Section(
             "views",
             "Views",
@@ -136,7 +132,7 @@ def sections_of(opened: Sequence[Run], names: Sequence[str]) -> list[Section]:
             "same thing?",
             each(some, some_names, gallery.compute, lambda d, i: gallery.draw(d, f"sample-{i}")),
         ),
-        *_localisation(some, some_names),
+        *localisation_sections(some, some_names),
         Section(
             "neighbours",
             "Nearest neighbours",
@@ -162,106 +158,6 @@ def sections_of(opened: Sequence[Run], names: Sequence[str]) -> list[Section]:
         table = together(opened, names, run_table.compute, without_places(run_table.draw))
         found.insert(1, Section("runs", "Runs", text, table))
     return [Section(s.anchor, s.title, s.lead[:1].upper() + s.lead[1:], s.content) for s in found]
-
-
-def _quality(opened: Sequence[Run], names: Sequence[str]) -> list[Section]:
-    """What features are worth without labels, where that was measured of a run."""
-    if not any((run.folder / "quality.npy").exists() for run in opened):
-        return []
-    lead = "Measured on views that are not trained on, without labels: do the features still get better?"
-    return [Section("quality", "Quality without labels", lead, together(opened, names, quality.compute, quality.draw))]
-
-
-def _kept(opened: Sequence[Run], names: Sequence[str]) -> list[Section]:
-    """What the encoders keep, where that was measured of one."""
-    if not any((run.folder / "kept.json").exists() for run in opened):
-        return []
-    lead = "Training teaches to ignore what views differ in. What a task needs, the features should still tell."
-    return [Section("kept", "What is kept", lead, together(opened, names, kept.compute, kept.draw))]
-
-
-def _landscape(opened: Sequence[Run], names: Sequence[str]) -> list[Section]:
-    """The loss along its gradient, where that was measured of one."""
-    if not any((run.folder / "landscape.npy").exists() for run in opened):
-        return []
-    lead = (
-        "How far does the slope tell what comes? Narrow, even bands are a smooth landscape, in which a step lands "
-        "where its gradient led; wide and jagged ones are a rugged one."
-    )
-    return [
-        Section("landscape", "Gradient landscape", lead, together(opened, names, landscape.compute, landscape.draw))
-    ]
-
-
-def _probed(opened: Sequence[Run], names: Sequence[str]) -> list[Section]:
-    """What the encoders are blind to, where one was asked."""
-    if not any((run.folder / "probe.json").exists() for run in opened):
-        return []
-    lead = (
-        "What of a picture can change without the encoder noticing? Where a task depends on it, the encoder is no use."
-    )
-    return [Section("probe", "Blind spots", lead, each(opened, names, probe.compute, lambda d, _: probe.draw(d)))]
-
-
-def _spaces(opened: Sequence[Run], names: Sequence[str]) -> list[Section]:
-    """What the embedding spaces tell, and accuracy with few labels, where that was measured of a run."""
-    told = [run for run in opened if (run.folder / "spaces.json").exists()]
-    few = any((run.folder / "few_shot.json").exists() for run in opened)
-    tables = [
-        each(opened, names, spaces.compute, spaces.draw) if told else None,
-        together(opened, names, few_shot.compute, few_shot.draw) if few else None,
-    ]
-    found = [
-        Section(
-            "spaces",
-            "Embedding spaces" if told else "Few labels",
-            "A space should tell best what it alone was not taught to ignore, and all together what any task asks."
-            if told
-            else "How far a few labelled images of each class go.",
-            join(tables),
-        ),
-        Section(
-            "retrieval",
-            "Neighbours in each space",
-            "The same queries in every space: the neighbours should share what the space has kept.",
-            together(opened, names, retrieval.compute, retrieval.draw) if told else Html(""),
-        ),
-        Section(
-            "attribution",
-            "Where right answers come from",
-            "A linear classifier on all spaces at once: which of them do its right answers rest on?",
-            each(opened, names, attribution.compute, attribution.draw) if any(map(_several_spaces, told)) else Html(""),
-        ),
-    ]
-    return [section for section in found if section.content]
-
-
-def _several_spaces(run: Run) -> bool:
-    return len(run.spaces) > 1
-
-
-def _localisation(opened: Sequence[Run], names: Sequence[str]) -> list[Section]:
-    """ContrastiveCrop's sections, where a run has boxes."""
-    kinds = {kind(run) for run in opened}
-    found = Section(
-        "boxes",
-        "Boxes",
-        "Where the encoder found the objects of the same images. The boxes should close in on them as it learns.",
-        each(opened, names, boxes.compute, lambda d, _: boxes.draw(d)) if "found" in kinds else Html(""),
-    )
-    fallen = Section(
-        "crops",
-        "Where crops fall",
-        "Bright is where centres of crops are dense. Fewer pairs should miss the object, without becoming all alike.",
-        each(opened, names, crops.compute, lambda d, _: crops.draw(d)) if kinds != {None} else Html(""),
-    )
-    judged = Section(
-        "semantics",
-        "Semantics against variance",
-        "Crops should show what the image is of, and the two of a pair should differ: higher curves are better.",
-        each(opened, names, semantics.compute, lambda d, _: semantics.draw(d)) if kinds != {None} else Html(""),
-    )
-    return [section for section in (found, fallen, judged) if section.content]
 
 
 def _accuracy(opened: Sequence[Run], names: Sequence[str]) -> Html:
