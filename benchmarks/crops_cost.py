@@ -10,13 +10,14 @@ from pathlib import Path
 import torch
 from timing import now, steps
 
-from pairlens.assemble import assemble, resolve
+from pairlens.assemble import assemble
 from pairlens.data.images import ImageSet
 from pairlens.data.scenes import make_scenes
 from pairlens.draw import Draw
 from pairlens.hooks import Localiser
 from pairlens.place import Place
 from pairlens.recipes import find_recipe
+from pairlens.resolve import resolve
 from pairlens.settings import Network, Optimisation
 from pairlens.train import Training
 from pairlens.views.boxes import Boxes

@@ -20,12 +20,13 @@ from pathlib import Path
 
 import torch
 
-from pairlens.assemble import assemble, resolve
+from pairlens.assemble import assemble
 from pairlens.data.scenes import make_scenes
 from pairlens.environment import apply, describe, in_lines
 from pairlens.methods.looc import LooCSettings
 from pairlens.place import Place, find_place
 from pairlens.recipes.general import looc
+from pairlens.resolve import resolve
 from pairlens.settings import Machine, Network, Optimisation, Views
 from pairlens.train import Training, drawn, fit, render_views
 

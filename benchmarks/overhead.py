@@ -18,7 +18,7 @@ from pathlib import Path
 
 from timing import now, steps
 
-from pairlens.assemble import assemble, resolve
+from pairlens.assemble import assemble
 from pairlens.data.scenes import make_scenes
 from pairlens.environment import apply, describe, in_lines
 from pairlens.gauge import Gauge, looks
@@ -27,6 +27,7 @@ from pairlens.recipes import find_recipe
 from pairlens.record.recorder import Recorder
 from pairlens.record.table import read
 from pairlens.report.read import step_seconds
+from pairlens.resolve import resolve
 from pairlens.settings import Machine, Network, Optimisation
 
 IMAGES, EPOCHS = 50_000, 200

@@ -18,12 +18,13 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from pairlens.assemble import assemble, resolve
+from pairlens.assemble import assemble
 from pairlens.data.scenes import make_scenes
 from pairlens.environment import apply, describe, in_lines
 from pairlens.place import find_place
 from pairlens.recipes import find_recipe
 from pairlens.record.recorder import Recorder
+from pairlens.resolve import resolve
 from pairlens.settings import FeatureTransform, Machine, Network, Optimisation
 from pairlens.train import Training, drawn, fit, render_views
 

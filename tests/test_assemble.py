@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from pairlens.assemble import PURPOSES, assemble, make_branch, resolve, seeded, untrained_encoder
+from pairlens.assemble import PURPOSES, assemble, make_branch, seeded, untrained_encoder
 from pairlens.data.images import ImageSet
 from pairlens.draw import Draw
 from pairlens.environment import describe
@@ -26,6 +26,7 @@ from pairlens.recipes import cifar10, flatten, imagenet100
 from pairlens.recipes.general import byol, infomin, instdisc, mochi, moco_v2, simclr
 from pairlens.recipes.recipe import Recipe
 from pairlens.recipes.small import OPTIMISATION
+from pairlens.resolve import resolve
 from pairlens.settings import FeatureTransform, Machine, Network, Optimisation, Selection, Views
 from pairlens.train import Outcome, Training, fit
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from pairlens.assemble import assemble, resolve
+from pairlens.assemble import assemble
 from pairlens.clock import Clock, seconds
 from pairlens.data.images import ImageSet
 from pairlens.environment import apply
@@ -15,6 +15,7 @@ from pairlens.place import Place, find_place
 from pairlens.recipes.general import moco_v2
 from pairlens.record.checkpoint import load_checkpoint, save_checkpoint
 from pairlens.record.recorder import Recorder
+from pairlens.resolve import resolve
 from pairlens.settings import FeatureTransform, Machine, Network, Optimisation, Selection, Views
 from pairlens.train import Hook, Outcome, Training, fit
 

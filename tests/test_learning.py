@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 
-from pairlens.assemble import assemble, resolve, untrained_encoder
+from pairlens.assemble import assemble, untrained_encoder
 from pairlens.data.images import Source
 from pairlens.data.scenes import make_scenes
 from pairlens.evaluate.features import extract
@@ -31,6 +31,7 @@ from pairlens.recipes import general
 from pairlens.recipes.recipe import Recipe
 from pairlens.record.recorder import Recorder
 from pairlens.record.table import read
+from pairlens.resolve import resolve
 from pairlens.settings import FeatureTransform, Machine, Network, Optimisation, Views
 from pairlens.train import Training, fit
 

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from pairlens import words
-from pairlens.assemble import assemble, resolve
+from pairlens.assemble import assemble
 from pairlens.cli import run
 from pairlens.data.images import ImageSet
 from pairlens.data.loader import Moving
@@ -30,6 +30,7 @@ from pairlens.recipes.recipe import Recipe
 from pairlens.record.checkpoint import checkpoints, load_checkpoint, save_checkpoint
 from pairlens.record.run import Run
 from pairlens.reopen import reopen_run
+from pairlens.resolve import resolve
 from pairlens.settings import Machine, Network, Optimisation, Views
 from pairlens.start import start_run
 from pairlens.train import Observer, Outcome, Training, fit

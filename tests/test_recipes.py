@@ -11,7 +11,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from pairlens.assemble import assemble, resolve
+from pairlens.assemble import assemble
 from pairlens.data.images import ImageSet
 from pairlens.errors import InputError
 from pairlens.methods.instdisc import InstDiscSettings
@@ -22,6 +22,7 @@ from pairlens.place import Place
 from pairlens.recipes import RECIPES, defaults, find_recipe, flatten, general, restore, usual_recipe
 from pairlens.recipes.describe import arguments, field_texts, first_line
 from pairlens.recipes.recipe import Recipe
+from pairlens.resolve import resolve
 from pairlens.settings import FeatureTransform, Optimisation, Selection, Views
 from pairlens.train import fit
 

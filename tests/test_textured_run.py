@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file
 
-from pairlens.assemble import assemble, resolve
+from pairlens.assemble import assemble
 from pairlens.data.images import ImageSet
 from pairlens.data.styles import chosen
 from pairlens.errors import InputError
@@ -21,6 +21,7 @@ from pairlens.pretrain import pretrain
 from pairlens.recipes.general import looc, simclr
 from pairlens.recipes.recipe import Recipe
 from pairlens.reopen import reopen_run
+from pairlens.resolve import resolve
 from pairlens.settings import Machine, Network, Optimisation, Views
 from pairlens.start import start_run
 from pairlens.styling import Styling, add_copies

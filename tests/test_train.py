@@ -10,7 +10,7 @@ import torch
 from jaxtyping import jaxtyped
 from torch import Tensor, nn
 
-from pairlens.assemble import assemble, resolve
+from pairlens.assemble import assemble
 from pairlens.clock import PHASES, Clock, seconds
 from pairlens.data.images import ImageSet
 from pairlens.data.loader import Moving, Resident
@@ -28,6 +28,7 @@ from pairlens.recipes.recipe import Recipe
 from pairlens.record.checkpoint import load_checkpoint, save_checkpoint
 from pairlens.record.recorder import Recorder
 from pairlens.record.samples import write_sample
+from pairlens.resolve import resolve
 from pairlens.settings import FeatureTransform, Network, Optimisation, Selection, Views
 from pairlens.train import Outcome, Training, fit
 from pairlens.views.crops import full_image

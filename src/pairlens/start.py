@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pairlens
-from pairlens.assemble import assemble, resolve
+from pairlens.assemble import assemble
 from pairlens.data.choice import Decode
 from pairlens.data.fingerprint import copies_mark, fingerprint, shown
 from pairlens.data.images import Source
@@ -24,6 +24,7 @@ from pairlens.record.disk import locked
 from pairlens.record.files import unreadable_sentence, write_files
 from pairlens.record.run import log_event, make_folder, write_json
 from pairlens.reopen import with_copies
+from pairlens.resolve import resolve
 from pairlens.settings import Machine
 from pairlens.train import Training
 from pairlens.views.plans import view_sizes

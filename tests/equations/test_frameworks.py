@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from pairlens.assemble import assemble, resolve
+from pairlens.assemble import assemble
 from pairlens.data.images import ImageSet
 from pairlens.draw import Draw
 from pairlens.losses import byol_regression, negative_cosine
@@ -23,6 +23,7 @@ from pairlens.pairs import Pairs, Scores, Step
 from pairlens.place import Place
 from pairlens.recipes import general
 from pairlens.recipes.recipe import Recipe
+from pairlens.resolve import resolve
 from pairlens.settings import Network, Optimisation, Views
 from pairlens.train import Training, drawn, render_views
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from pairlens.assemble import assemble, resolve
+from pairlens.assemble import assemble
 from pairlens.data.images import ImageSet
 from pairlens.draw import Draw
 from pairlens.errors import InputError
@@ -22,6 +22,7 @@ from pairlens.pairs import Step
 from pairlens.place import Place
 from pairlens.recipes.general import byol, instdisc, moco_v2, swav
 from pairlens.recipes.recipe import Recipe
+from pairlens.resolve import resolve
 from pairlens.settings import FeatureTransform, Network, Optimisation, Selection, Views
 from pairlens.train import Training, draw_part, fit, render_views
 

@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from pairlens.assemble import assemble, resolve
+from pairlens.assemble import assemble
 from pairlens.data.scenes import make_scenes
 from pairlens.draw import Draw
 from pairlens.errors import InputError
@@ -20,6 +20,7 @@ from pairlens.pairs import Step
 from pairlens.place import find_place
 from pairlens.recipes.general import looc, moco_v2
 from pairlens.recipes.recipe import Recipe
+from pairlens.resolve import resolve
 from pairlens.settings import FeatureTransform, Machine, Network, Optimisation, Selection, Views
 from pairlens.train import Outcome, Training, fit
 

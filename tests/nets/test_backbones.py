@@ -12,7 +12,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from pairlens.assemble import assemble, make_branch, resolve, untrained_encoder
+from pairlens.assemble import assemble, make_branch, untrained_encoder
 from pairlens.data.images import ImageSet
 from pairlens.errors import InputError
 from pairlens.nets.backbones import Backbone, make_backbone
@@ -20,6 +20,7 @@ from pairlens.nets.encoders import encoder_names, make_encoder
 from pairlens.nets.momentum import MomentumBranch
 from pairlens.place import Place
 from pairlens.recipes.general import moco_v2, simclr
+from pairlens.resolve import resolve
 from pairlens.settings import Network, Optimisation, Views
 from pairlens.views.plans import view_sizes
 

@@ -12,7 +12,7 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from pairlens.assemble import assemble, resolve, untrained_encoder
+from pairlens.assemble import assemble, untrained_encoder
 from pairlens.data.images import ImageSet
 from pairlens.errors import InputError
 from pairlens.nets.encoders import make_encoder
@@ -21,6 +21,7 @@ from pairlens.place import Place
 from pairlens.recipes.general import moco_v2
 from pairlens.record.checkpoint import save_checkpoint, save_encoder
 from pairlens.reopen import reopen_run
+from pairlens.resolve import resolve
 from pairlens.settings import Machine, Network, Optimisation
 from pairlens.start import start_run
 

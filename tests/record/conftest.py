@@ -5,11 +5,12 @@ from collections.abc import Callable
 import pytest
 import torch
 
-from pairlens.assemble import assemble, resolve
+from pairlens.assemble import assemble
 from pairlens.data.images import ImageSet
 from pairlens.methods.moco import MoCoSettings
 from pairlens.place import Place
 from pairlens.recipes.general import moco_v2
+from pairlens.resolve import resolve
 from pairlens.settings import FeatureTransform, Network, Optimisation, Selection, Views
 from pairlens.train import Training
 

@@ -2,9 +2,9 @@
 
 import math
 
-from pairlens.assemble import USUAL
 from pairlens.health.evidence import Evidence
 from pairlens.health.rule import known
+from pairlens.resolve import USUAL
 from pairlens.words import number
 
 LOW_MOMENTUM = 0.9
