@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from pairlens import commands
+from pairlens import commands, train_command
 from pairlens.assess import assess, table
 from pairlens.errors import InputError
 from pairlens.pretrain import pretrain
@@ -51,7 +51,7 @@ def test_the_command_hands_its_flags_on(tmp_path, monkeypatch):
 
 def test_the_help_says_that_labels_hold_a_fifth_out(capsys):
     with pytest.raises(SystemExit):
-        commands.train(["--help"])
+        train_command.train(["--help"])
     assert "a fifth is held out to test on" in " ".join(re.sub("[│╭╰─╮╯]", " ", capsys.readouterr().out).split())
 
 

@@ -324,12 +324,12 @@ def test_main_leaves_with_the_exit_code(capsys: pytest.CaptureFixture[str]) -> N
 def test_an_interrupt_before_training_leaves_without_a_traceback(
     photos: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from pairlens import commands
+    from pairlens import train_command
 
     def interrupt(*args: object, **kwargs: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(commands, "start_run", interrupt)
+    monkeypatch.setattr(train_command, "start_run", interrupt)
     assert call("train", photos, *QUICK) == 130
     assert capsys.readouterr().err == "pairlens: interrupted\n"
 
@@ -339,7 +339,7 @@ def test_an_interrupt_before_training_leaves_without_a_traceback(
 def test_the_cursor_comes_back_whatever_ends_a_bar(
     command: str, ending: Any, photos: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from pairlens import assess, commands
+    from pairlens import assess, commands, train_command
 
     def work(*args: Any, progress: Any = None, **kwargs: Any) -> None:
         if command == "evaluate":
@@ -348,7 +348,7 @@ def test_the_cursor_comes_back_whatever_ends_a_bar(
             (progress or args[2])(3, 9)
         raise ending
 
-    for module, name in ((commands, "start_run"), (commands, "reopen_run"), (assess, "assess")):
+    for module, name in ((train_command, "start_run"), (train_command, "reopen_run"), (assess, "assess")):
         monkeypatch.setattr(module, name, work)
     monkeypatch.setattr(commands.Run, "open", lambda folder: None)
     monkeypatch.setenv("FORCE_COLOR", "1")  # as on a terminal

@@ -7,12 +7,12 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 import pytest
 
-from pairlens.commands import RunArguments
 from pairlens.config import fill, read_config
 from pairlens.errors import InputError
 from pairlens.given import Given, first_positional, flag
 from pairlens.recipes import RECIPES, defaults, find_recipe, flatten
 from pairlens.settings import Machine, Network, Views
+from pairlens.train_command import RunArguments
 
 
 @dataclass(frozen=True)

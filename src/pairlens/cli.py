@@ -64,9 +64,9 @@ def run(argv: list[str]) -> int:
 
 COMMANDS = {
     "inspect": "inspect_command.inspect",
-    "train": "commands.train",
+    "train": "train_command.train",
     "recipes": "commands.recipes",
-    "resume": "commands.resume",
+    "resume": "train_command.resume",
     "evaluate": "commands.evaluate",
     "doctor": "doctor_command.doctor",
     "landscape": "landscape_command.landscape",

@@ -7,7 +7,6 @@ from typing import Annotated
 from tyro import MISSING
 from tyro.conf import Positional, arg
 
-from pairlens.commands import RunArguments
 from pairlens.console import Console
 from pairlens.data.choice import Decode
 from pairlens.flags import parse
@@ -20,6 +19,7 @@ from pairlens.inspection.whole import inspect as look
 from pairlens.recipes.recipe import Recipe
 from pairlens.report.document import check_output
 from pairlens.settings import Machine
+from pairlens.train_command import RunArguments
 
 
 @dataclass(frozen=True)

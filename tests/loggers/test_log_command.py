@@ -13,11 +13,11 @@ from PIL import Image
 
 from pairlens import log_command
 from pairlens.cli import run
-from pairlens.commands import RunArguments
 from pairlens.given import Given
 from pairlens.loggers import logger
 from pairlens.record.disk import locked
 from pairlens.record.observe import Observer
+from pairlens.train_command import RunArguments
 
 QUICK = ["--device", "cpu", "--threads", "1", "--epochs", "1", "--encoder", "resnet8w", "--hidden", "16", "--dim", "8"]
 
