@@ -47,7 +47,7 @@ def figure(rows: Sequence[Row], name: str, title: str) -> go.Figure:
             "zaxis": axis | {"title": {"text": title.lower(), "font": {"size": 12}}, "nticks": 5},
             "aspectmode": "manual",
             "aspectratio": {"x": 1.1, "y": 0.95, "z": 0.7},
-            "camera": {"eye": {"x": -1.5, "y": -1.6, "z": 0.8}, "center": {"x": -0.08, "y": 0.08, "z": -0.12}},
+            "camera": {"eye": {"x": -1.62, "y": -1.73, "z": 0.86}, "center": {"x": -0.12, "y": 0.12, "z": -0.12}},
             "dragmode": "turntable",
             "bgcolor": "rgba(0,0,0,0)",
         },
