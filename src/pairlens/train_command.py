@@ -10,6 +10,7 @@ from tyro.conf import Positional, arg
 
 from pairlens.console import Console
 from pairlens.data.choice import Decode
+from pairlens.data.images import Source
 from pairlens.flags import parse
 from pairlens.given import Given
 from pairlens.loggers.live import logged
@@ -19,6 +20,7 @@ from pairlens.recipes.recipe import Recipe
 from pairlens.reopen import reopen_run
 from pairlens.settings import Machine
 from pairlens.start import KEEP, start_run
+from pairlens.train import Training
 
 EXIT = {"finished": 0, "interrupted": 128 + signal.SIGINT, "terminated": 128 + signal.SIGTERM}
 
@@ -98,17 +100,8 @@ def train(argv: list[str]) -> int:
                 f"{str(place.precision).removeprefix('torch.')}"
             )
             console.say(f"run folder: {folder}")
-            watch = console.training(training)
             with logged(folder, targets, everything=run.log_everything, say=console.say):
-                state = pretrain(
-                    folder,
-                    training,
-                    images,
-                    save_every=run.save_every,
-                    watch=watch,
-                    say=console.say,
-                    show_health=console.show_health,
-                )
+                state = _train(folder, training, images, console, save_every=run.save_every)
             return _finish(folder, console, state)
 
     about = f"Pretrain an encoder on images.\n\nThe recipe {given.recipe}: {given.about}"
@@ -139,21 +132,27 @@ def resume(argv: list[str]) -> int:
         with Console() as console:
             training, images, seconds = reopen_run(run, console.say, console.decoding)
             console.say(f"resuming {run} at step {training.step} of {training.steps}")
-            watch = console.training(training)
             with logged(run, targets, everything=log_everything, say=console.say):
-                state = pretrain(
-                    run,
-                    training,
-                    images,
-                    seconds=seconds,
-                    save_every=save_every,
-                    watch=watch,
-                    say=console.say,
-                    show_health=console.show_health,
-                )
+                state = _train(run, training, images, console, save_every=save_every, seconds=seconds)
             return _finish(run, console, state)
 
     return parse(command, "resume", argv)
+
+
+def _train(
+    folder: Path, training: Training, images: Source, console: Console, *, save_every: float, seconds: float = 0.0
+) -> str:
+    """Train with a progress line, and return how it ended."""
+    return pretrain(
+        folder,
+        training,
+        images,
+        seconds=seconds,
+        save_every=save_every,
+        watch=console.training(training),
+        say=console.say,
+        show_health=console.show_health,
+    )
 
 
 def _finish(folder: Path, console: Console, state: str) -> int:
