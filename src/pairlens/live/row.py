@@ -10,7 +10,7 @@ import numpy as np
 from pairlens.live.life import sentence, state_of
 from pairlens.live.traces import Traces
 from pairlens.report.panels.configuration import plain
-from pairlens.report.read import MIXES, column, step_seconds
+from pairlens.report.read import MIXES, column, finite, step_seconds
 from pairlens.report.text import clean, shorten
 
 RECENT = 100  # steps over which loss and speed are told
@@ -137,12 +137,8 @@ def _last(table: np.ndarray, name: str) -> float | None:
 
 def _number(value: Any) -> float | None:
     """A finite number; None for everything else."""
-    if isinstance(value, bool) or not isinstance(value, int | float | np.number):
-        return None
-    try:
-        return float(value) if math.isfinite(value) else None
-    except OverflowError:  # a whole number beyond all floats
-        return None
+    found = math.nan if isinstance(value, bool) else finite(value, math.nan)
+    return None if math.isnan(found) else found
 
 
 def _text(value: object) -> str:

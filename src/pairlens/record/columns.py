@@ -28,7 +28,10 @@ def undamaged(read: Callable[[], T], otherwise: T) -> T:
 
 def finite(value: object, otherwise: float) -> float:
     """A recorded number, or `otherwise` where it is none."""
-    return float(value) if isinstance(value, int | float) and math.isfinite(value) else otherwise
+    try:
+        return float(value) if isinstance(value, int | float | np.number) and math.isfinite(value) else otherwise
+    except OverflowError:  # a whole number beyond all floats
+        return otherwise
 
 
 def column(table: np.ndarray, name: str) -> Num[np.ndarray, "N ..."] | None:
