@@ -48,6 +48,15 @@ def one_thread() -> None:
 
 
 @pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty place to work in, where what a command leaves behind is seen."""
+    folder = tmp_path / "here"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    return folder
+
+
+@pytest.fixture
 def make_draw() -> Callable[..., "Draw"]:
     """The function `make_draw(batch=8, epoch=0, step=0, seed=0, *, height=32, width=32) -> Draw`."""
     return draw_of

@@ -10,14 +10,7 @@ from pairlens import inspect_command
 from pairlens.cli import USAGE, run
 
 QUICK = ["--device", "cpu", "--threads", "1", "--workers", "1", "--encoder", "resnet8w", "--hidden", "16", "--no-speed"]
-
-
-@pytest.fixture(autouse=True)
-def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    place = tmp_path / "here"
-    place.mkdir()
-    monkeypatch.chdir(place)
-    return place
+pytestmark = pytest.mark.usefixtures("here")
 
 
 def call(*argv: str) -> int:

@@ -23,13 +23,9 @@ QUICK = ["--device", "cpu", "--threads", "1", "--epochs", "1", "--encoder", "res
 
 
 @pytest.fixture(autouse=True)
-def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty place to work in."""
-    folder = tmp_path / "here"
-    folder.mkdir()
-    monkeypatch.chdir(folder)
+def at_once(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What follows a run looks again at once."""
     monkeypatch.setattr(log_command, "LOOK", 0.01)
-    return folder
 
 
 @pytest.fixture

@@ -11,14 +11,7 @@ from pairlens.cli import USAGE, run
 from pairlens.probing.whole import Probing
 
 QUICK = ["--device", "cpu", "--threads", "1", "--images", "40"]
-
-
-@pytest.fixture(autouse=True)
-def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    place = tmp_path / "here"
-    place.mkdir()
-    monkeypatch.chdir(place)
-    return place
+pytestmark = pytest.mark.usefixtures("here")
 
 
 def call(*argv: str) -> int:
